@@ -1,0 +1,73 @@
+"""Every error that sklearn_symfed raises, in one tree.
+
+::
+
+    SymfedError
+    ├── DataError (ValueError)          rows that cannot be learned: not finite, wrong width, wrong dtype, ...
+    │   └── ForgetError                 rows that cannot have been learned, hence cannot be forgotten
+    ├── SchemaError (ValueError)        columns, kinds or classes that do not fit together
+    ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
+    ├── ArithmeticModeError (RuntimeError)   a BLAS or a floating-point mode in which exactness does not hold
+    ├── FederationError (RuntimeError)  local misuse: not a member, already a member, closed, ...
+    │   └── StoreError                  a home that cannot be opened, read or written
+    └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
+        └── PayloadTooLargeError        the message exceeds what this carrier takes
+
+A leaf also inherits the builtin that a caller would catch.  Messages say what was got and what was expected; they
+never hold a value of a row, a key or a payload.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArithmeticModeError",
+    "DataError",
+    "FederationError",
+    "ForgetError",
+    "FormatError",
+    "PayloadTooLargeError",
+    "SchemaError",
+    "StoreError",
+    "SymfedError",
+    "TransportError",
+]
+
+
+class SymfedError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class DataError(SymfedError, ValueError):
+    """Rows cannot be learned as they are; nothing was changed."""
+
+
+class ForgetError(DataError):
+    """Rows cannot be forgotten because they cannot have been learned; nothing was changed."""
+
+
+class SchemaError(SymfedError, ValueError):
+    """Names, kinds or classes of columns do not fit together; nothing was changed."""
+
+
+class FormatError(SymfedError, ValueError):
+    """Bytes are not a valid PSR, message or home of a version that this release reads."""
+
+
+class ArithmeticModeError(SymfedError, RuntimeError):
+    """This process computes in a way in which sums of products are not exact."""
+
+
+class FederationError(SymfedError, RuntimeError):
+    """The call does not fit the state of this node."""
+
+
+class StoreError(FederationError):
+    """The node's home cannot be opened, read or written."""
+
+
+class TransportError(SymfedError, ConnectionError):
+    """The carrier of messages failed; what was not sent will be sent by a later pulse."""
+
+
+class PayloadTooLargeError(TransportError):
+    """A message exceeds the largest payload that the carrier takes."""
