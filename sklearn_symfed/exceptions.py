@@ -4,6 +4,7 @@
 
     SymfedError
     ├── DataError (ValueError)          rows that cannot be learned: not finite, wrong width, wrong dtype, ...
+    │   ├── DataTypeError (TypeError)   a column, label or weight of a type that is not learned
     │   └── ForgetError                 rows that cannot have been learned, hence cannot be forgotten
     ├── SchemaError (ValueError)        columns, kinds or classes that do not fit together
     ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
@@ -22,6 +23,7 @@ from __future__ import annotations
 __all__ = [
     "ArithmeticModeError",
     "DataError",
+    "DataTypeError",
     "FederationError",
     "ForgetError",
     "FormatError",
@@ -39,6 +41,10 @@ class SymfedError(Exception):
 
 class DataError(SymfedError, ValueError):
     """Rows cannot be learned as they are; nothing was changed."""
+
+
+class DataTypeError(DataError, TypeError):
+    """A column, label or weight has a type that cannot be learned; nothing was changed."""
 
 
 class ForgetError(DataError):

@@ -1,0 +1,186 @@
+"""PSR <-> canonical bytes: bounded, versioned, the same for equal PSRs but for the order of columns.
+
+::
+
+    magic     8 bytes   b"SYMF-PSR"
+    version   u16
+    order     u32 n, then n times u16: for each column of the fitted order its place among the sorted names
+    canonical (the digest is its SHA-256):
+      header  u32 length, then msgpack [[name, kind] ... sorted, class column or nil]
+      cells   u32 count, then for each, by ascending label:
+        label   u16 length, then msgpack label (nil without class column)
+        keys    u16 count, then i16 each, ascending
+        planes  i32 for each key and entry; entries are rows, sum of squared weights, and the upper triangle of the
+                augmented Gram matrix over the sorted names, row by row
+
+All numbers are little-endian.  A reader checks every length against what is there before it allocates, and refuses bytes
+that are not canonical, so that equal digests mean equal bytes and the other way round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from sklearn_symfed.exceptions import FormatError, SchemaError
+from sklearn_symfed.psr._layout import packed_length, selection
+from sklearn_symfed.psr._limbs import Limbs
+from sklearn_symfed.psr._rows import Label, sorted_labels
+from sklearn_symfed.psr._schema import MAX_COLUMNS, MAX_NAME_BYTES, Schema
+
+__all__ = ["VERSION", "Cells", "canonical_bytes", "decode", "digest_of", "encode"]
+
+MAGIC = b"SYMF-PSR"
+VERSION = 1
+_MAX_LABELS = 100_000
+_MAX_LABEL_BYTES = 65_535
+# Sums of weighted products of doubles lie between 2**-3222 and 2**3072 times a count: limbs -101 to 98 and some room.
+_MAX_KEY = 128
+_KIND = "numeric"
+
+Cells = dict[Label | None, Limbs]
+
+
+def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
+    """Return the bytes that the digest is taken of; they do not depend on the order of columns."""
+    names = sorted(schema.names)
+    if tuple(names) != schema.names:
+        index = selection(len(names), schema.positions(names))
+        cells = {label: state.take(index) for label, state in cells.items()}
+    header = msgpack.packb([[[name, _KIND] for name in names], schema.classes])
+    out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
+    for label in sorted(cells, key=_label_order):
+        state = cells[label]
+        packed = msgpack.packb(label)
+        out += [struct.pack("<H", len(packed)), packed, struct.pack("<H", len(state.keys))]
+        out += [np.array(state.keys, dtype="<i2").tobytes(), state.planes.astype("<i4").tobytes()]
+    return b"".join(out)
+
+
+def digest_of(canonical: bytes) -> str:
+    """Return the SHA-256 of canonical bytes, in hexadecimal."""
+    return hashlib.sha256(MAGIC + struct.pack("<H", VERSION) + canonical).hexdigest()
+
+
+def encode(schema: Schema, canonical: bytes) -> bytes:
+    """Put the order of columns in front of canonical bytes."""
+    place = {name: position for position, name in enumerate(sorted(schema.names))}
+    order = np.array([place[name] for name in schema.names], dtype="<u2")
+    return MAGIC + struct.pack("<HI", VERSION, len(order)) + order.tobytes() + canonical
+
+
+def decode(data: bytes) -> tuple[Schema, Cells]:
+    """Read what `encode` wrote.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are anything else, or of a version that this release does not read.
+    """
+    reader = _Reader(data)
+    if bytes(reader.take(len(MAGIC), "magic")) != MAGIC:
+        msg = "Got bytes that are not a PSR, but expected them to start with its magic."
+        raise FormatError(msg)
+    version = reader.number("<H", "version")
+    if version != VERSION:
+        msg = f"Got a PSR of format {version}, but this release of sklearn-symfed reads format {VERSION}."
+        raise FormatError(msg + (" Install a newer release." if version > VERSION else ""))
+    order = reader.array("<u2", reader.number("<I", "number of columns", MAX_COLUMNS), "order of columns")
+    schema = _read_header(reader, order)
+    cells: Cells = {}
+    length = packed_length(len(schema.names))
+    for _ in range(reader.number("<I", "number of classes", _MAX_LABELS)):
+        label = _read_label(reader, schema)
+        keys = reader.array("<i2", reader.number("<H", "number of planes", 2 * _MAX_KEY + 1), "plane keys").astype(int)
+        planes = reader.array("<i4", len(keys) * length, "planes").reshape(len(keys), length).astype(np.int32)
+        if not len(keys) or np.any(np.diff(keys) <= 0) or np.abs(keys).max() > _MAX_KEY or not planes.any(axis=1).all():
+            msg = "Got a PSR whose planes are not in canonical form."
+            raise FormatError(msg)
+        if cells and _label_order(label) <= _label_order(next(reversed(cells))):
+            msg = "Got a PSR whose class labels are not ascending."
+            raise FormatError(msg)
+        cells[label] = Limbs(length, tuple(keys.tolist()), planes)
+    reader.finish()
+    try:
+        sorted_labels(label for label in cells if label is not None)
+    except SchemaError as error:
+        raise FormatError(str(error)) from None
+    if tuple(sorted(schema.names)) != schema.names:
+        index = selection(len(order), order.tolist())
+        cells = {label: state.take(index) for label, state in cells.items()}
+    return schema, cells
+
+
+def _label_order(label: Label | None) -> tuple[str, Any]:
+    return type(label).__name__, label
+
+
+def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
+    size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (len(order) + 1))
+    header = _unpack(reader.take(size, "header"))
+    try:
+        columns, classes = header
+        names = [name for name, kind in columns if kind == _KIND]
+        if len(names) != len(columns) or sorted(set(names)) != names or len(names) != len(order):
+            raise ValueError  # noqa: TRY301
+        if sorted(order.tolist()) != list(range(len(names))):
+            raise ValueError  # noqa: TRY301
+        schema = Schema([names[place] for place in order], classes)
+        if sorted(schema.names) != names or schema.classes != classes:
+            raise ValueError  # noqa: TRY301
+    except (TypeError, ValueError):
+        msg = "Got a PSR whose header does not list sorted, distinct columns and a class column."
+        raise FormatError(msg) from None
+    return schema
+
+
+def _read_label(reader: _Reader, schema: Schema) -> Label | None:
+    label = _unpack(reader.take(reader.number("<H", "label length", _MAX_LABEL_BYTES), "label"))
+    if (label is None) != (schema.classes is None) or not isinstance(label, (bool, int, str, type(None))):
+        msg = f"Got a class label of type {type(label).__name__}, but expected bool, int or str."
+        raise FormatError(msg)
+    return label
+
+
+def _unpack(data: memoryview) -> Any:
+    try:
+        value = msgpack.unpackb(data, strict_map_key=True, max_ext_len=0, max_map_len=0, max_bin_len=0)
+        if msgpack.packb(value) != data:
+            raise ValueError  # noqa: TRY301
+    except Exception:  # msgpack raises half a dozen types on bad input
+        msg = "Got a PSR with a damaged header or label."
+        raise FormatError(msg) from None
+    return value
+
+
+class _Reader:
+    """Takes bytes from the front, and never more than there are."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def take(self, size: int, what: str) -> memoryview:
+        if size > len(self._rest):
+            msg = f"Got a PSR that ends within its {what}: {len(self._rest)} bytes left, but expected {size}."
+            raise FormatError(msg)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def number(self, form: str, what: str, most: int = 2**32) -> int:
+        (value,) = struct.unpack(form, self.take(struct.calcsize(form), what))
+        if value > most:
+            msg = f"Got a PSR with {what} {value}, but expected at most {most}."
+            raise FormatError(msg)
+        return int(value)
+
+    def array(self, dtype: str, count: int, what: str) -> np.ndarray[Any, Any]:
+        return np.frombuffer(self.take(count * np.dtype(dtype).itemsize, what), dtype=dtype)
+
+    def finish(self) -> None:
+        if len(self._rest):
+            msg = f"Got a PSR followed by {len(self._rest)} bytes, but expected nothing after it."
+            raise FormatError(msg)

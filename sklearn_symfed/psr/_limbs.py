@@ -1,0 +1,215 @@
+"""Vectors of exact numbers: integers on an absolute binary grid, stored as planes of base-2^32 digits.
+
+Owns the canonical form, its addition, and the way to and from Python integers.  Knows nothing of rows or columns.
+
+Entry ``i`` of a vector is ``sum(planes[j, i] * 2**(32 * keys[j]) for j)``.  Digits lie in ``[-2**31, 2**31)`` and planes
+that are zero are dropped, so every vector has exactly one representation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LIMB_BITS", "Accumulator", "Limbs"]
+
+LIMB_BITS = 32
+_MASK = (1 << LIMB_BITS) - 1
+_HALF = 1 << (LIMB_BITS - 1)
+# One `Accumulator.add` puts less than 2**34 on a limb; after this many adds a limb is still below 2**62.
+_ADDS_BEFORE_CARRY = 1 << 28
+
+Int64 = np.ndarray[Any, np.dtype[np.int64]]
+Int32 = np.ndarray[Any, np.dtype[np.int32]]
+
+
+class Limbs:
+    """An immutable vector of exact numbers in canonical form.
+
+    Parameters
+    ----------
+    length : int
+        Number of entries.
+    keys : tuple of int
+        Positions of the planes on the grid, ascending: plane ``j`` has the weight ``2**(32 * keys[j])``.
+    planes : ndarray of int32 of shape (len(keys), length)
+        Digits; trusted to be canonical (`Limbs.carried` makes them so).
+    """
+
+    __slots__ = ("keys", "length", "planes")
+
+    def __init__(self, length: int, keys: tuple[int, ...] = (), planes: Int32 | None = None) -> None:
+        self.length = length
+        self.keys = keys
+        self.planes = np.zeros((0, length), np.int32) if planes is None else planes
+        self.planes.flags.writeable = False
+
+    @classmethod
+    def carried(cls, length: int, lanes: Mapping[int, Int64]) -> Limbs:
+        """Bring int64 digits of any size below 2**62 into canonical form."""
+        keys: list[int] = []
+        planes: list[Int32] = []
+        carry: Int64 | None = None
+        pending = sorted(lanes, reverse=True)
+        key = pending[-1] if pending else 0
+        while pending or carry is not None:
+            if pending and pending[-1] == key:
+                lane = lanes[pending.pop()]
+                value = lane if carry is None else lane + carry
+            elif carry is not None:
+                value = carry
+            else:
+                key = pending[-1]
+                continue
+            carry = (value + _HALF) >> LIMB_BITS
+            digits = (value - (carry << LIMB_BITS)).astype(np.int32)
+            if not carry.any():
+                carry = None
+            if digits.any():
+                keys.append(key)
+                planes.append(digits)
+            key += 1
+        return cls(length, tuple(keys), np.stack(planes) if planes else None)
+
+    @classmethod
+    def from_integers(cls, integers: Iterable[int], exponent: int = 0) -> Limbs:
+        """Store the numbers ``integer * 2**exponent``."""
+        key, shift = divmod(exponent, LIMB_BITS)
+        values = [int(value) << shift for value in integers]
+        size = 1 + max((value.bit_length() for value in values), default=0) // LIMB_BITS
+        lanes: dict[int, Int64] = {}
+        for j in range(size):
+            word = [
+                (value >> (LIMB_BITS * j)) & _MASK if j < size - 1 else value >> (LIMB_BITS * j) for value in values
+            ]
+            lanes[key + j] = np.array(word, dtype=np.int64)
+        return cls.carried(len(values), lanes)
+
+    def to_integers(self) -> tuple[np.ndarray[Any, np.dtype[np.object_]], int]:
+        """Return Python integers and the exponent of two that they share.
+
+        Returns
+        -------
+        integers : ndarray of object of shape (length,)
+        exponent : int
+            Entry ``i`` is ``integers[i] * 2**exponent``.
+        """
+        out = np.empty(self.length, dtype=object)
+        if not self.keys:
+            out[:] = 0
+            return out, 0
+        low, n_words = self.keys[0], self.keys[-1] - self.keys[0] + 2
+        words = np.zeros((self.length, n_words), dtype="<u4")  # two's complement, the last word carries the sign
+        carry = np.zeros(self.length, dtype=np.int64)
+        index = 0
+        for j in range(n_words):
+            value = carry
+            if index < len(self.keys) and self.keys[index] == low + j:
+                value = self.planes[index] + carry
+                index += 1
+            words[:, j] = value & _MASK
+            carry = value >> LIMB_BITS
+        if n_words == 2:  # noqa: PLR2004
+            out[:] = words.view("<i8").ravel().tolist()
+        else:
+            raw, step = words.tobytes(), 4 * n_words
+            out[:] = [int.from_bytes(raw[i : i + step], "little", signed=True) for i in range(0, len(raw), step)]
+        return out, LIMB_BITS * low
+
+    def take(self, index: np.ndarray[Any, Any]) -> Limbs:
+        """Return the entries at `index`; planes that become zero are dropped."""
+        planes = self.planes[:, index]
+        kept = planes.any(axis=1) if planes.size else np.zeros(len(self.keys), dtype=bool)
+        keys = tuple(key for key, keep in zip(self.keys, kept, strict=True) if keep)
+        return Limbs(len(index), keys, np.ascontiguousarray(planes[kept]))
+
+    def _plus(self, other: Limbs, sign: int) -> Limbs:
+        if other.length != self.length:
+            msg = f"Got vectors of {self.length} and {other.length} entries, but expected equal lengths."
+            raise ValueError(msg)
+        lanes: dict[int, Int64] = {
+            key: plane.astype(np.int64) for key, plane in zip(self.keys, self.planes, strict=True)
+        }
+        for key, plane in zip(other.keys, other.planes, strict=True):
+            if key not in lanes:
+                lanes[key] = sign * plane.astype(np.int64)
+            elif sign > 0:
+                lanes[key] += plane
+            else:
+                lanes[key] -= plane
+        return Limbs.carried(self.length, lanes)
+
+    def __add__(self, other: Limbs) -> Limbs:
+        return self._plus(other, +1)
+
+    def __sub__(self, other: Limbs) -> Limbs:
+        return self._plus(other, -1)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Limbs):
+            return NotImplemented
+        return self.length == other.length and self.keys == other.keys and np.array_equal(self.planes, other.planes)
+
+    def __hash__(self) -> int:
+        return hash((self.length, self.keys, self.planes.tobytes()))
+
+    def __bool__(self) -> bool:
+        """Tell whether any entry differs from zero."""
+        return bool(self.keys)
+
+
+class Accumulator:
+    """A growing sum of int64 arrays on the grid; carries are postponed, never lost.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the arrays.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.lanes: dict[int, Int64] = {}
+        self._adds = 0
+
+    def add(self, values: Int64, exponent: Int64 | int) -> None:
+        """Add ``values * 2**exponent``; `exponent` broadcasts against `values`."""
+        if self._adds >= _ADDS_BEFORE_CARRY:
+            self._carry()
+        self._adds += 1
+        keys, shift = np.divmod(exponent, LIMB_BITS)
+        low = (values & _MASK) << shift  # below 2**63
+        high = (values >> LIMB_BITS) << shift
+        words = (low & _MASK, ((low >> LIMB_BITS) & _MASK) + (high & _MASK), high >> LIMB_BITS)
+        for key in np.unique(keys).tolist():
+            here = keys == key
+            for j, word in enumerate(words):
+                part = word if np.all(here) else np.where(here, word, 0)
+                if key + j in self.lanes:
+                    self.lanes[key + j] += part
+                else:
+                    self.lanes[key + j] = np.broadcast_to(part, self.shape).astype(np.int64)
+
+    def merge(self, other: Accumulator) -> None:
+        """Add another accumulator of the same shape."""
+        if self._adds + other._adds >= _ADDS_BEFORE_CARRY:
+            self._carry()
+            other._carry()
+        self._adds += other._adds + 1
+        for key, lane in other.lanes.items():
+            self.lanes[key] = self.lanes[key] + lane if key in self.lanes else lane.copy()
+
+    def _carry(self) -> None:
+        limbs = self.limbs()
+        self.lanes = {
+            key: plane.astype(np.int64).reshape(self.shape) for key, plane in zip(limbs.keys, limbs.planes, strict=True)
+        }
+        self._adds = 1
+
+    def limbs(self, index: np.ndarray[Any, Any] | None = None) -> Limbs:
+        """Return the sum in canonical form, raveled, or only its entries at `index`."""
+        flat = {key: lane.ravel() if index is None else lane.ravel()[index] for key, lane in self.lanes.items()}
+        length = int(np.prod(self.shape)) if index is None else len(index)
+        return Limbs.carried(length, flat)

@@ -1,0 +1,200 @@
+"""Exact moments of some rows: integers over a power of two, and float64 views that are rounded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sklearn_symfed.psr._limbs import Limbs
+from sklearn_symfed.psr._schema import Schema
+
+__all__ = ["Moments", "quotient"]
+
+Integers = np.ndarray[Any, np.dtype[np.object_]]
+Float64 = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def quotient(numerator: int, denominator: int, exponent: int = 0) -> float:
+    """Return ``numerator / denominator * 2**exponent``, correctly rounded to float64.
+
+    A zero is ``+0.0``, a quotient beyond the range is infinite, and a zero denominator gives NaN.
+
+    Parameters
+    ----------
+    numerator, denominator : int
+    exponent : int, default=0
+    """
+    if denominator == 0:
+        return math.nan
+    if numerator == 0:
+        return 0.0
+    if exponent >= 0:
+        numerator <<= exponent
+    else:
+        denominator <<= -exponent
+    try:
+        return numerator / denominator  # CPython rounds a quotient of integers correctly
+    except OverflowError:
+        return math.inf if (numerator < 0) == (denominator < 0) else -math.inf
+
+
+def _quotients(numerators: Integers, denominator: int, exponent: int = 0) -> Float64:
+    flat = [quotient(value, denominator, exponent) for value in numerators.ravel().tolist()]
+    return np.array(flat, dtype=np.float64).reshape(numerators.shape)
+
+
+class Moments:
+    """Count, sums and products of some rows, exactly.
+
+    Parameters
+    ----------
+    schema : Schema
+        Names the columns.
+    n_rows : int
+        Number of rows.
+    sum_w2 : int
+        Sum of squared weights, over ``2**exponent``.
+    matrix : ndarray of object of shape (n_columns + 1, n_columns + 1)
+        Augmented Gram matrix ``[1, X]' W [1, X]``: Python integers over ``2**exponent``.
+    exponent : int
+        A true value is the integer times ``2**exponent``.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns, in order.
+
+    Notes
+    -----
+    Every float64 view is the exact value rounded once to nearest, ties to even.  With weights that are not repetitions,
+    ``ddof`` follows ``numpy.cov(aweights=...)``: the divisor is ``W - ddof * sum(w**2) / W`` with ``W = sum(w)``; without
+    weights that is ``n - ddof``.  Undefined values are NaN.
+
+    Examples
+    --------
+    >>> from sklearn_symfed import PSR
+    >>> moments = PSR.from_rows([[1.0, 10.0], [2.0, 30.0]]).moments()
+    >>> moments.mean.tolist(), moments.covariance().tolist()
+    ([1.5, 20.0], [[0.5, 10.0], [10.0, 200.0]])
+    """
+
+    def __init__(self, schema: Schema, n_rows: int, sum_w2: int, matrix: Integers, exponent: int) -> None:
+        self.schema = schema
+        self.n_rows = n_rows
+        self.sum_w2 = sum_w2
+        self.matrix = matrix
+        self.exponent = exponent
+
+    @classmethod
+    def from_limbs(cls, schema: Schema, state: Limbs) -> Moments:
+        """Read the moments from a packed state."""
+        integers, exponent = state.to_integers()
+        size = len(schema.names) + 1
+        matrix = np.empty((size, size), dtype=object)
+        rows, columns = np.triu_indices(size)
+        matrix[rows, columns] = integers[2:]
+        matrix[columns, rows] = integers[2:]
+        n_rows = int(integers[0])
+        n_rows = n_rows << exponent if exponent >= 0 else n_rows >> -exponent
+        return cls(schema, n_rows, int(integers[1]), matrix, exponent)
+
+    def __repr__(self) -> str:
+        return f"<Moments: {self.n_rows} rows of {len(self.names)} columns>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.schema.names
+
+    def select(self, names: Iterable[str]) -> Moments:
+        """Return the moments of some columns, in the order given.
+
+        Raises
+        ------
+        SchemaError
+            If a name is not one of the columns.
+        """
+        schema = Schema(names)
+        index = np.array([0, *(position + 1 for position in self.schema.positions(schema.names))])
+        return Moments(schema, self.n_rows, self.sum_w2, self.matrix[np.ix_(index, index)], self.exponent)
+
+    @cached_property
+    def comoments(self) -> Integers:
+        """Exact ``W * G - S S'`` over ``2**(2 * exponent)``: ndarray of object of shape (n_columns, n_columns)."""
+        sums = self.matrix[0, 1:]
+        return np.asarray(self.matrix[0, 0] * self.matrix[1:, 1:] - np.multiply.outer(sums, sums), dtype=object)
+
+    @property
+    def sum_weights(self) -> float:
+        """Sum of weights; the number of rows where there are none."""
+        return quotient(self.matrix[0, 0], 1, self.exponent)
+
+    @property
+    def sums(self) -> Float64:
+        """Column sums: ndarray of shape (n_columns,)."""
+        return _quotients(self.matrix[0, 1:], 1, self.exponent)
+
+    @property
+    def gram(self) -> Float64:
+        """Gram matrix ``X' W X``: ndarray of shape (n_columns, n_columns)."""
+        return _quotients(self.matrix[1:, 1:], 1, self.exponent)
+
+    @property
+    def mean(self) -> Float64:
+        """Column means: ndarray of shape (n_columns,)."""
+        return _quotients(self.matrix[0, 1:], self.matrix[0, 0])
+
+    def variance(self, ddof: float = 0) -> Float64:
+        """Return the column variances: ndarray of shape (n_columns,)."""
+        diagonal = np.array([self.comoments[i, i] for i in range(len(self.names))], dtype=object)
+        return self._per_weight(diagonal, ddof)
+
+    def covariance(self, ddof: float = 1) -> Float64:
+        """Return the covariance matrix: ndarray of shape (n_columns, n_columns)."""
+        return self._per_weight(self.comoments, ddof)
+
+    @property
+    def scatter(self) -> Float64:
+        """Centred Gram matrix ``(X - mean)' W (X - mean)``: ndarray of shape (n_columns, n_columns)."""
+        return _quotients(self.comoments, self.matrix[0, 0], self.exponent)
+
+    def correlation(self) -> Float64:
+        """Return Pearson's correlations: ndarray of shape (n_columns, n_columns); NaN beside a constant column.
+
+        Off the diagonal ``sign * sqrt(c**2 / (a * b))`` is taken with 80 digits to spare and rounded once.
+        """
+        size = len(self.names)
+        out = np.empty((size, size))
+        for i in range(size):
+            for j in range(i, size):
+                out[i, j] = out[j, i] = _correlation(self.comoments[i, j], self.comoments[i, i], self.comoments[j, j])
+        return out
+
+    def _per_weight(self, comoments: Integers, ddof: float) -> Float64:
+        total = self.matrix[0, 0]
+        over, under = float(ddof).as_integer_ratio()
+        # comoments over (W*W - ddof * sum_w2), where sum_w2 has the exponent once and W*W has it twice
+        squared = self.sum_w2 << -self.exponent if self.exponent < 0 else self.sum_w2
+        weight = total * total if self.exponent < 0 else (total * total) << self.exponent
+        shift = 0 if self.exponent < 0 else self.exponent
+        divisor = weight * under - over * squared
+        if divisor <= 0:
+            return np.full(comoments.shape, np.nan)
+        return _quotients(comoments * under, divisor, shift)
+
+
+def _correlation(covariance: int, first: int, second: int) -> float:
+    """Return ``sign(c) * sqrt(c**2 / (a * b))``, correctly rounded."""
+    if first <= 0 or second <= 0:
+        return math.nan
+    if covariance == 0:
+        return 0.0
+    square, product = covariance * covariance, first * second
+    shift = max(0, product.bit_length() - square.bit_length()) // 2 * 2 + 256
+    root = math.isqrt((square << shift) // product)  # at least 127 bits
+    inexact = root * root * product != square << shift
+    # a sticky last bit keeps a truncated root on its side of every midpoint
+    return math.copysign(quotient(2 * root + inexact, 1, -shift // 2 - 1), covariance)

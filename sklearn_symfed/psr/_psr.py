@@ -1,0 +1,309 @@
+"""The PSR: exact statistics of some rows, as an immutable value.
+
+Owns the algebra (learning is adding, forgetting is subtracting), the matching by name, and the checks of what can be.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+
+from sklearn_symfed.exceptions import FormatError, ForgetError, SchemaError
+from sklearn_symfed.psr import _codec
+from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
+from sklearn_symfed.psr._learn import learn
+from sklearn_symfed.psr._limbs import Limbs
+from sklearn_symfed.psr._moments import Moments
+from sklearn_symfed.psr._rows import Label, read_rows, sorted_labels
+from sklearn_symfed.psr._schema import Schema, normalised
+
+__all__ = ["PSR"]
+
+
+class PSR:
+    """Exact, mergeable statistics that stand for the rows they have seen.
+
+    A PSR holds, for all rows or for each class: their number, the sum of squared weights, and the augmented Gram matrix
+    ``[1, X]' W [1, X]`` (sum of weights, column sums, products), all as integers on a binary grid.  Nothing is rounded, so
+    ``+`` is associative and commutative, ``-`` is its inverse, and two PSRs are equal exactly when they stand for the
+    same rows, in whatever order, batches or number of threads they were learned.
+
+    Make one with `PSR.from_rows`, `PSR.zero`, `PSR.load` or `PSR.from_bytes`.
+
+    Attributes
+    ----------
+    schema : Schema
+        Columns, in order, and the class column.
+    names : tuple of str
+        Numeric columns, in order.
+    n_rows : int
+        Number of rows; repetitions by integer weights count.
+    labels : tuple of bool, int or str
+        Class labels that occur, sorted.
+    digest : str
+        SHA-256 of the canonical bytes, which do not depend on the order of columns.
+
+    Examples
+    --------
+    >>> from sklearn_symfed import PSR
+    >>> january, february = PSR.from_rows([[1.0, 2.0]]), PSR.from_rows([[0.1, 0.2], [3.0, 4.0]])
+    >>> january + february == PSR.from_rows([[3.0, 4.0], [0.1, 0.2], [1.0, 2.0]])
+    True
+    >>> (january + february) - february == january
+    True
+    """
+
+    def __init__(self, schema: Schema, cells: _codec.Cells) -> None:
+        sorted_labels(label for label in cells if label is not None)  # one kind only
+        self._schema = schema
+        self._cells = {label: state for label, state in cells.items() if state}
+
+    # -- making ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_rows(
+        cls,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        *,
+        classes: str | bool | None = None,
+        sample_weight: Any = None,
+        n_jobs: int | None = None,
+    ) -> PSR:
+        """Learn rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Finite numbers.  Columns of an array are called ``x0, x1, ...``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels where `classes` says so, else more numeric columns: called by their own name, or ``y``, or
+            ``y0, y1, ...``.
+        classes : str, bool or None, default=None
+            A name: that column of `X` holds class labels, or `y` does where `X` has no such column.  True: `y` does.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Integers repeat a row exactly; floats weigh it, and it counts as one row.  Weight zero leaves a row out.
+        n_jobs : int, default=None
+            Threads, as in joblib.
+
+        Raises
+        ------
+        DataError
+            If a value is NaN or infinite, or of a type that cannot be learned; names the column and the row.
+        SchemaError
+            If names occur twice, or the class column is missing.
+        """
+        rows = read_rows(X, y, classes=classes, sample_weight=sample_weight)
+        return cls(rows.schema, learn(rows, n_jobs))
+
+    @classmethod
+    def zero(cls, schema: Schema) -> PSR:
+        """Return the PSR of no rows."""
+        return cls(schema, {})
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._schema.names
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        return sorted_labels(label for label in self._cells if label is not None)
+
+    @cached_property
+    def n_rows(self) -> int:
+        return sum(rows_of(state) for state in self._cells.values())
+
+    @cached_property
+    def _canonical(self) -> bytes:
+        return _codec.canonical_bytes(self._schema, self._cells)
+
+    @cached_property
+    def digest(self) -> str:
+        return _codec.digest_of(self._canonical)
+
+    @cached_property
+    def _total(self) -> Limbs:
+        total = Limbs(packed_length(len(self.names)))
+        for state in self._cells.values():
+            total = total + state
+        return total
+
+    def moments(self) -> Moments:
+        """Return the exact moments of all rows."""
+        return Moments.from_limbs(self._schema, self._total)
+
+    def by_class(self) -> dict[Label, PSR]:
+        """Return the PSR of each class, by ascending label.
+
+        Raises
+        ------
+        SchemaError
+            If there is no class column.
+        """
+        if self._schema.classes is None:
+            msg = "Got a PSR without class column, but expected one: declare it when learning (classes=...)."
+            raise SchemaError(msg)
+        schema = Schema(self.names)
+        return {label: PSR(schema, {None: self._cells[label]}) for label in self.labels}
+
+    # -- algebra -----------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: object) -> PSR:
+        if isinstance(other, int) and other == 0:  # the start of sum()
+            return self
+        if not isinstance(other, PSR):
+            return NotImplemented
+        cells = dict(self._cells)
+        for label, state in other._in_order_of(self._schema)._cells.items():
+            cells[label] = cells[label] + state if label in cells else state
+        return PSR(self._schema, cells)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: object) -> PSR:
+        if not isinstance(other, PSR):
+            return NotImplemented
+        cells = dict(self._cells)
+        for label, state in other._in_order_of(self._schema)._cells.items():
+            cells[label] = cells.get(label, Limbs(state.length)) - state
+            wrong = impossibility(cells[label], len(self.names))
+            if wrong:
+                where = "" if label is None else " of one class"
+                msg = f"Cannot forget rows that were never learned: {wrong}{where} would remain. Nothing was changed."
+                raise ForgetError(msg)
+        return PSR(self._schema, cells)
+
+    def _in_order_of(self, schema: Schema) -> PSR:
+        if self._schema.names == schema.names and self._schema.classes == schema.classes:
+            return self
+        schema.require_match(self._schema)
+        index = selection(len(self.names), self._schema.positions(schema.names))
+        return PSR(schema, {label: state.take(index) for label, state in self._cells.items()})
+
+    def select(self, names: Iterable[str]) -> PSR:
+        """Return the statistics of some columns, in the order given; the class column stays if it is named.
+
+        Raises
+        ------
+        SchemaError
+            If a name is unknown.
+        """
+        if isinstance(names, str):
+            names = [names]
+        wanted = [normalised(name) for name in names]
+        classes = self._schema.classes if self._schema.classes in wanted else None
+        schema = Schema([name for name in wanted if name != classes], classes)
+        index = selection(len(self.names), self._schema.positions(schema.names))
+        if classes is None:
+            return PSR(schema, {None: self._total.take(index)})
+        return PSR(schema, {label: state.take(index) for label, state in self._cells.items()})
+
+    def drop(self, names: str | Iterable[str]) -> PSR:
+        """Return the statistics without some columns; without the class column the classes are added up.
+
+        Raises
+        ------
+        SchemaError
+            If a name is unknown.
+        """
+        unwanted = {normalised(name) for name in ([names] if isinstance(names, str) else names)}
+        every = [*self.names, *([] if self._schema.classes is None else [self._schema.classes])]
+        if unwanted - set(every):
+            msg = f"Got unknown columns {sorted(unwanted - set(every))}, but expected some of {every}."
+            raise SchemaError(msg)
+        return self.select([name for name in every if name not in unwanted])
+
+    # -- value -------------------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PSR):
+            return NotImplemented
+        return self is other or self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PSR.from_bytes, (self.to_bytes(),)
+
+    def __repr__(self) -> str:
+        classes = "" if self._schema.classes is None else f", {len(self.labels)} classes of {self._schema.classes!r}"
+        return f"<PSR {self.digest[:12]}: {self.n_rows} rows of {len(self.names)} columns{classes}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "rows": f"{self.n_rows:,}",
+            "columns": ", ".join(self.names),
+            "class column": self._schema.classes or "none",
+            "classes": ", ".join(str(label) for label in self.labels) or "none",
+            "digest": self.digest,
+        }
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{key}</th><td>{html.escape(value)}</td></tr>"
+            for key, value in facts.items()
+        )
+        return f"<table><caption>PSR</caption>{rows}</table>"
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """Return the PSR in its canonical format; equal PSRs differ at most in the order of columns."""
+        return _codec.encode(self._schema, self._canonical)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> PSR:
+        """Read what `to_bytes` wrote.
+
+        Raises
+        ------
+        FormatError
+            If the bytes are anything else, of an unknown version, or describe statistics that no rows have.
+        """
+        schema, cells = _codec.decode(bytes(data))
+        for state in cells.values():
+            wrong = impossibility(state, len(schema.names))
+            if wrong:
+                msg = f"Got a PSR that no rows can have: {wrong}."
+                raise FormatError(msg)
+        return cls(schema, cells)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the PSR to a file, whole or not at all."""
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(self.to_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PSR:
+        """Read a PSR from a file.
+
+        Raises
+        ------
+        FormatError
+            As `from_bytes`.
+        """
+        return cls.from_bytes(Path(path).read_bytes())
