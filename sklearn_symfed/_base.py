@@ -1,0 +1,464 @@
+"""The fit that all estimators share: rows or a PSR come in, fitted attributes come out.
+
+Every fit has the same five steps: constraints, ``validate_data``, PSR, solve, fitted attributes.  An estimator inherits
+from one of the mixins here and from the scikit-learn class whose prediction it takes over, and writes the fourth step:
+``_solve(psr)`` returns a dict of fitted attributes.  Private imports from scikit-learn live in this file only.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
+from sklearn_symfed.psr import PSR, frame_names
+
+__all__ = [
+    "ClassifierFromStatistics",
+    "Interval",
+    "RealNotInt",
+    "RegressorFromStatistics",
+    "TransformerFromStatistics",
+]
+
+Array = np.ndarray[Any, Any]
+
+
+class FromStatistics:
+    """Mixin: `fit`, `partial_fit` and `forget` from rows or a PSR, each one all or nothing.
+
+    A subclass says what ``y`` means (`_columns_of`, `_target_of_rows`, `_target_of_prior`) and solves (`_solve`).
+
+    Attributes
+    ----------
+    psr_ : PSR
+        What the estimator was fitted from: the features in order, then the targets or the class column.
+    """
+
+    prior: PSR | None
+    psr_: PSR
+    _target: Any  # what y means as column names: a str, a list of str, or None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit from rows or from their statistics, forgetting any earlier fit.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs); with a PSR: str or list of str
+            The target; with a PSR the names of its target columns or of its class column.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Integers repeat a row exactly; floats weigh it.  Not with a PSR, which holds its weights.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        DataError
+            If the rows cannot be learned.
+        SchemaError
+            If columns do not fit together.
+        """
+        return self._update(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Add rows, or their statistics, to what was learned so far, and fit again.
+
+        Parameters are those of `fit`.  The result is that of one `fit` on all rows, bit for bit.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+        """
+        return self._update(X, y, sample_weight, operator.add)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def forget(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Subtract rows, or their statistics, from what was learned, and fit again.
+
+        Parameters are those of `fit`.  The result is that of a `fit` without these rows, bit for bit.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ForgetError
+            If such rows cannot have been learned; the estimator stays as it was.
+        """
+        check_is_fitted(self)
+        return self._update(X, y, sample_weight, operator.sub)
+
+    def to_sklearn(self) -> Any:
+        """Return a fitted scikit-learn estimator of the class that this one extends, with equal predictions.
+
+        Returns
+        -------
+        estimator : object
+            Shares the fitted attributes; knows nothing of PSRs.
+        """
+        check_is_fitted(self)
+        plain = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("sklearn."))
+        params = {**self._plain_params(), **self.get_params(deep=False)}  # type: ignore[attr-defined]
+        estimator = plain()
+        estimator.set_params(**{name: params[name] for name in estimator.get_params(deep=False) if name in params})
+        private = {"psr_", "_target", *self.get_params(deep=False)}  # type: ignore[attr-defined]
+        vars(estimator).update({name: value for name, value in vars(self).items() if name not in private})
+        return estimator
+
+    def _plain_params(self) -> dict[str, Any]:
+        """Return parameters of the scikit-learn class that follow from those of this one."""
+        return {}
+
+    def _solve(self, psr: PSR) -> dict[str, Any]:
+        """Return the fitted attributes, by name."""
+        raise NotImplementedError
+
+    def _features(self) -> list[str]:
+        """Return the names of the features as columns of `psr_`."""
+        targets = [self._target] if isinstance(self._target, str) else self._target or []
+        return [name for name in self.psr_.names if name not in targets]
+
+    # -- the five steps ----------------------------------------------------------------------------------------------
+
+    def _update(self, X: Any, y: Any, weight: Any, combine: Callable[[PSR, PSR], PSR] | None = None) -> Self:  # noqa: N803
+        with _all_or_nothing(self):
+            if combine is None or not hasattr(self, "psr_"):
+                _drop_fitted(self)
+                learned = self._learn(X, y, weight)
+                self.psr_ = learned if self.prior is None else learned + self._prior_for(learned)
+            else:
+                self.psr_ = combine(self.psr_, self._learn(X, y, weight))
+            if self.psr_.n_rows == 0:
+                msg = "No rows are left to fit: Found array with 0 sample(s) while a minimum of 1 is required."
+                raise DataError(msg)
+            vars(self).update(self._solve(self.psr_))
+        return self
+
+    def _learn(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+        """Return the PSR of what was passed in, with features and targets only."""
+        if isinstance(X, PSR):
+            if weight is not None:
+                msg = "Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows."
+                raise SchemaError(msg)
+            return self._learn_psr(X, y)
+        first = not hasattr(self, "psr_")
+        if frame_names(X) is None:
+            X = validate_data(self, X, reset=first, dtype=None, ensure_all_finite=False)  # noqa: N806
+        else:
+            validate_data(self, X, reset=first, skip_check_array=True)
+        return self._learn_rows(X, y, weight)
+
+    def _learn_psr(self, psr: PSR, y: Any) -> PSR:
+        first = not hasattr(self, "psr_")
+        if y is None and not first:
+            y = self._target
+        features, targets = self._columns_of(psr, y)
+        if not features:
+            msg = "Found array with 0 feature(s): no numeric column is left beside the target."
+            raise SchemaError(msg)
+        if first:
+            self._target = targets
+            self.n_features_in_ = len(features)
+            if features != generated_names(len(features)):
+                self.feature_names_in_ = np.array(features, dtype=object)
+        elif _as_list(targets) != _as_list(self._target):
+            msg = f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
+            raise SchemaError(msg)
+        return psr.select([*features, *_as_list(targets)])
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+        raise NotImplementedError
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        """Return the features, and what `y` means: names of columns of `psr`."""
+        raise NotImplementedError
+
+    def _prior_for(self, learned: PSR) -> PSR:
+        """Return the columns of `prior` that match what was learned."""
+        assert self.prior is not None
+        classes = learned.schema.classes
+        return self.prior.select([*learned.names, *([] if classes is None else [classes])])
+
+    def _columns_to_score(self, psr: PSR, y: Any) -> PSR:
+        """Return the columns of `psr_`, in its order, of another PSR."""
+        check_is_fitted(self)
+        targets = self._target if y is None else y
+        if _as_list(targets if targets is None or isinstance(targets, str) else _names(targets)) != _as_list(self._target):
+            msg = f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
+            raise SchemaError(msg)
+        return psr.select(self.psr_.names)
+
+    def _require_target(self, y: Any) -> None:
+        if y is None:
+            msg = (
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None. "
+                "With a PSR, y is the name of its target column."
+            )
+            raise SchemaError(msg)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.sparse = False
+        tags.array_api_support = False
+        return tags
+
+
+class RegressorFromStatistics(FromStatistics):
+    """Mixin: ``y`` is one or more numeric columns, and the score is R²."""
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        self._require_target(y)
+        targets = y if isinstance(y, str) else _names(y)
+        psr.schema.positions(_as_list(targets))
+        return [name for name in psr.names if name not in _as_list(targets)], targets
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+        self._require_target(y)
+        single = np.ndim(y) == 1
+        own, fallback = _own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
+        if hasattr(self, "psr_"):
+            names = _established(_as_list(self._target), own, fallback)
+        else:
+            names = own or fallback
+            if self.prior is not None:
+                names = self._names_in_prior(self.prior, frame_names(X) or generated_names(np.shape(X)[1]), own, names)
+            self._target = names[0] if single else names
+        return PSR.from_rows(X, _with_names(y, names), sample_weight=weight)
+
+    def _names_in_prior(self, prior: PSR, features: list[str], own: list[str] | None, names: list[str]) -> list[str]:
+        """Return what the targets of rows are called in the prior."""
+        if own is not None and set(own) <= set(prior.names):
+            return own
+        others = [name for name in prior.names if name not in features]
+        if len(names) == len(others) == 1:
+            return others
+        if set(names) <= set(prior.names):
+            return names
+        msg = (
+            f"Got a target called {names} and a prior whose columns beside the features are {others}, but expected the "
+            "name of y to be one of them: pass y as a Series or DataFrame with that name, or prior.select(...)."
+        )
+        raise SchemaError(msg)
+
+
+class ClassifierFromStatistics(FromStatistics):
+    """Mixin: ``y`` is the class column."""
+
+    classes_: Array
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(  # type: ignore[override]
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None  # noqa: N803
+    ) -> Self:
+        """Add rows, or their statistics, to what was learned so far, and fit again.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+        y : array-like of shape (n_samples,); with a PSR: str
+        classes : array-like of shape (n_classes,), default=None
+            Labels that `y` may hold, as in scikit-learn; not needed, because classes may appear at any time.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.  ``classes_`` holds the labels that occurred.
+        """
+        if classes is not None and not isinstance(X, PSR):
+            unknown = sorted(set(np.unique(column_or_1d(y)).tolist()) - set(np.unique(classes).tolist()))
+            if unknown:
+                msg = f"Got labels {unknown} in y that are not among classes={list(classes)}."
+                raise SchemaError(msg)
+        return self._update(X, y, sample_weight, operator.add)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Return the mean accuracy on rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        DataTypeError
+            With a PSR: accuracy is not a function of the statistics.
+        """
+        if isinstance(X, PSR):
+            msg = "Got a PSR, but expected rows: accuracy is not a function of the statistics, it needs each row's label."
+            raise DataTypeError(msg)
+        return float(super().score(X, y, sample_weight))  # type: ignore[misc]
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        self._require_target(y)
+        name = psr.schema.classes
+        if name is None:
+            msg = f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
+            raise SchemaError(msg)
+        if [name] != ([y] if isinstance(y, str) else _names(y)):
+            msg = f"Got y={y!r}, but expected the class column {name!r} of the PSR."
+            raise SchemaError(msg)
+        return list(psr.names), name
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+        self._require_target(y)
+        check_classification_targets(y)
+        own = _own_names(y)
+        if hasattr(self, "psr_"):
+            self._target = _established([self._target], own, ["y"])[0]
+        elif self.prior is None:
+            self._target = own[0] if own else "y"
+        elif self.prior.schema.classes is None:
+            msg = "Got a prior without class column, but expected the statistics of each class (classes=...)."
+            raise SchemaError(msg)
+        else:
+            self._target = self.prior.schema.classes
+        labels = _named(column_or_1d(y, warn=True), self._target)
+        return PSR.from_rows(X, labels, classes=True, sample_weight=weight)
+
+    def _features(self) -> list[str]:
+        return list(self.psr_.names)
+
+
+class TransformerFromStatistics(FromStatistics):
+    """Mixin: there is no target; with a PSR, ``y`` names columns that are no features."""
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:  # noqa: N803
+        """Fit to rows, and transform them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        return self.fit(X, y, sample_weight).transform(X)  # type: ignore[attr-defined]
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        unwanted = _as_list(y if y is None or isinstance(y, str) else _names(y))
+        psr.schema.positions(name for name in unwanted if name != psr.schema.classes)
+        return [name for name in psr.names if name not in unwanted], None
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002, N803
+        self._target = None
+        return PSR.from_rows(X, sample_weight=weight)
+
+
+# -- state -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Put every attribute back if the body fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _drop_fitted(estimator: BaseEstimator) -> None:
+    for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
+        delattr(estimator, name)
+    vars(estimator).pop("_target", None)
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def generated_names(count: int, prefix: str = "x") -> list[str]:
+    """Return the names that columns of an array get."""
+    return [f"{prefix}{i}" for i in range(count)]
+
+
+def _as_list(targets: Any) -> list[str]:
+    return [] if targets is None else [targets] if isinstance(targets, str) else list(targets)
+
+
+def _names(y: Any) -> list[str]:
+    """Return `y` as a list of column names."""
+    if isinstance(y, Iterable) and not isinstance(y, bytes):
+        names = list(y)
+        if names and all(isinstance(name, str) for name in names):
+            return [str(name) for name in names]
+    msg = f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
+    raise SchemaError(msg)
+
+
+def _own_names(y: Any) -> list[str] | None:
+    """Return the names that a target of rows carries."""
+    name = getattr(y, "name", None)
+    return [name] if isinstance(name, str) and name and np.ndim(y) == 1 else frame_names(y)
+
+
+def _established(target: list[str], own: list[str] | None, fallback: list[str]) -> list[str]:
+    """Return the names of the fit, which names that a later target carries may not contradict."""
+    if len(fallback) != len(target) or (own is not None and own != target != fallback):
+        msg = f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted."
+        raise SchemaError(msg)
+    return target
+
+
+class _NamedArray(np.ndarray[Any, Any]):
+    name: str
+
+
+class _NamedColumns:
+    """The least that is read as a DataFrame: columns by name."""
+
+    def __init__(self, columns: Sequence[str], arrays: Sequence[Any]) -> None:
+        self.columns = list(columns)
+        self._arrays = dict(zip(columns, arrays, strict=True))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._arrays[name]
+
+
+def _named(y: Any, name: str) -> Any:
+    array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y).view(_NamedArray)
+    array.name = name
+    return array
+
+
+def _with_names(y: Any, names: list[str]) -> Any:
+    """Return the target of rows under other names; what is no column or table goes on as it is, to be refused."""
+    if np.ndim(y) == 1 and len(names) == 1:
+        return _named(y, names[0])
+    if frame_names(y) == names or np.ndim(y) != 2 or np.shape(y)[1] != len(names):  # noqa: PLR2004
+        return y
+    if frame_names(y) is not None and hasattr(y, "iloc"):
+        return _NamedColumns(names, [y.iloc[:, i] for i in range(len(names))])
+    array = np.asarray(y)
+    return _NamedColumns(names, [array[:, i] for i in range(len(names))])
