@@ -170,16 +170,20 @@ class ExactGram:
         if not np.isfinite(x).all():
             raise NotFiniteError
         for start in range(0, len(x), _BLOCK):
-            rows = x[start : start + _BLOCK].astype(np.float64)
-            digits = _shifted_digits(rows)
-            for position, key in enumerate(sorted(digits)):
-                sums = digits[key].sum(axis=0)
-                self._add_sums(sums.astype(np.int64), np.full(self.n_columns, _SHIFT_DIGIT * key + exponent))
-                for other in sorted(digits)[position:]:
-                    product = (digits[key].T @ digits[other]).astype(np.int64)  # 512 products below 2**44 each
-                    if other != key:
-                        product = product + product.T
-                    self._add_gram(product, _SHIFT_DIGIT * (key + other) + exponent)
+            keys, digits = _shifted_digits(x[start : start + _BLOCK].astype(np.float64))
+            if not len(keys):
+                continue
+            levels = np.zeros((2 * (keys[-1] - keys[0]) + 1, self.n_columns, self.n_columns), dtype=np.int64)
+            for position, key in enumerate(keys):
+                # 512 products below 2**44 each; a level adds up at most 50 pairs of digits
+                products = np.matmul(digits[position].T, digits[position:]).astype(np.int64)
+                products[1:] += products[1:].transpose(0, 2, 1).copy()
+                levels[keys[position:] + key - 2 * keys[0]] += products
+                sums = digits[position].sum(axis=0).astype(np.int64)
+                _place(self._lanes, (0, slice(1, None)), sums, _SHIFT_DIGIT * int(key) + exponent)
+            for level in np.flatnonzero(levels.any(axis=(1, 2))):
+                position = _SHIFT_DIGIT * int(level + 2 * keys[0]) + exponent
+                _place(self._lanes, (slice(1, None), slice(1, None)), levels[level], position)
 
     # -- integers onto the grid --------------------------------------------------------------------------------------
 
@@ -188,17 +192,14 @@ class ExactGram:
         corner[0, 0] = n_rows
         self._lanes.add(corner, exponent)
 
-    def _add_sums(self, sums: Int64, exponents: Int64) -> None:
-        _place(self._lanes, (0, slice(1, None)), sums, exponents)
-
-    def _add_gram(self, gram: Int64, exponents: Int64 | int) -> None:
-        _place(self._lanes, (slice(1, None), slice(1, None)), gram, exponents)
-
 
 def _place(lanes: Accumulator, where: tuple[Any, ...], values: Int64, exponents: Int64 | int) -> None:
     """Add values to a part of the augmented matrix."""
     full = np.zeros(lanes.shape, dtype=np.int64)
     full[where] = values
+    if isinstance(exponents, int):
+        lanes.add(full, exponents)
+        return
     positions = np.zeros(lanes.shape, dtype=np.int64)
     positions[...] = np.min(exponents)
     positions[where] = exponents
@@ -324,23 +325,22 @@ def _guess_digits(x: Floats, units: Int64) -> int:
     return 3
 
 
-def _shifted_digits(rows: Floats) -> dict[int, Floats]:
-    """Cut floats into signed digits of 22 bits: ``rows = sum(digits[k] * 2**(22 k))``."""
+def _shifted_digits(rows: Floats) -> tuple[Int64, Floats]:
+    """Cut floats into signed digits of 22 bits: ``rows = sum(digits[i] * 2**(22 * keys[i]))``, keys ascending."""
     mantissa, exponents = np.frexp(rows)
     integers = np.abs(np.ldexp(mantissa, 53)).astype(np.uint64)
     exponents = exponents.astype(np.int64) - 53
-    present = integers != 0
-    digits: dict[int, Floats] = {}
-    if not present.any():
-        return digits
-    lowest = int(exponents[present].min()) // _SHIFT_DIGIT
-    highest = (int(exponents[present].max()) + 53) // _SHIFT_DIGIT
-    for key in range(lowest, highest + 1):
+    present = exponents[integers != 0]
+    keys: list[int] = []
+    digits: list[Floats] = []
+    lowest, highest = (present.min(), present.max() + 53) if len(present) else (0, -_SHIFT_DIGIT)
+    for key in range(int(lowest) // _SHIFT_DIGIT, int(highest) // _SHIFT_DIGIT + 1):
         shift = exponents - _SHIFT_DIGIT * key
         left = np.where((shift >= 0) & (shift < _SHIFT_DIGIT), shift, 0).astype(np.uint64)
         right = np.where((shift < 0) & (shift > -53), -shift, 0).astype(np.uint64)
         digit = ((integers << left) >> right) & np.uint64((1 << _SHIFT_DIGIT) - 1)
         digit[(shift >= _SHIFT_DIGIT) | (shift <= -53)] = 0
         if digit.any():
-            digits[key] = digit.astype(np.float64) * np.sign(rows)
-    return digits
+            keys.append(key)
+            digits.append(digit.astype(np.float64) * np.sign(rows))
+    return np.array(keys, dtype=np.int64), np.array(digits)

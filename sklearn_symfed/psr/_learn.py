@@ -50,7 +50,7 @@ def _groups(rows: Rows) -> Iterator[tuple[Label | None, Array | None]]:
         return
     order = np.argsort(rows.codes, kind="stable")
     ends = np.cumsum(np.bincount(rows.codes, minlength=len(rows.labels)))
-    for label, members in zip(rows.labels, np.split(order, ends[:-1]), strict=True):
+    for label, members in zip(rows.labels, np.split(order, ends[:-1]), strict=False):
         yield label, members
 
 

@@ -183,14 +183,17 @@ class Accumulator:
         low = (values & _MASK) << shift  # below 2**63
         high = (values >> LIMB_BITS) << shift
         words = (low & _MASK, ((low >> LIMB_BITS) & _MASK) + (high & _MASK), high >> LIMB_BITS)
-        for key in np.unique(keys).tolist():
-            here = keys == key
+        first, last = int(np.min(keys)), int(np.max(keys))
+        for key in range(first, last + 1):
+            here = None if first == last else keys == key
+            if here is not None and not here.any():
+                continue
             for j, word in enumerate(words):
-                part = word if np.all(here) else np.where(here, word, 0)
+                part = word if here is None else np.where(here, word, 0)
                 if key + j in self.lanes:
                     self.lanes[key + j] += part
                 else:
-                    self.lanes[key + j] = np.broadcast_to(part, self.shape).astype(np.int64)
+                    self.lanes[key + j] = np.array(np.broadcast_to(part, self.shape), dtype=np.int64)
 
     def merge(self, other: Accumulator) -> None:
         """Add another accumulator of the same shape."""
