@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
@@ -50,7 +51,7 @@ class FromStatistics:
     _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit from rows or from their statistics, forgetting any earlier fit.
 
         Parameters
@@ -76,7 +77,7 @@ class FromStatistics:
         return self._update(X, y, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows, or their statistics, to what was learned so far, and fit again.
 
         Parameters are those of `fit`.  The result is that of one `fit` on all rows, bit for bit.
@@ -89,7 +90,7 @@ class FromStatistics:
         return self._update(X, y, sample_weight, operator.add)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def forget(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def forget(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Subtract rows, or their statistics, from what was learned, and fit again.
 
         Parameters are those of `fit`.  The result is that of a `fit` without these rows, bit for bit.
@@ -139,7 +140,7 @@ class FromStatistics:
 
     # -- the five steps ----------------------------------------------------------------------------------------------
 
-    def _update(self, X: Any, y: Any, weight: Any, combine: Callable[[PSR, PSR], PSR] | None = None) -> Self:  # noqa: N803
+    def _update(self, X: Any, y: Any, weight: Any, combine: Callable[[PSR, PSR], PSR] | None = None) -> Self:
         with _all_or_nothing(self):
             if combine is None or not hasattr(self, "psr_"):
                 _drop_fitted(self)
@@ -148,24 +149,30 @@ class FromStatistics:
             else:
                 self.psr_ = combine(self.psr_, self._learn(X, y, weight))
             if self.psr_.n_rows == 0:
-                msg = "No rows are left to fit: Found array with 0 sample(s) while a minimum of 1 is required."
-                raise DataError(msg)
+                raise DataError(
+                    "Found array with 0 sample(s) while a minimum of 1 is required: no rows are left to fit."
+                )
             vars(self).update(self._solve(self.psr_))
         return self
 
-    def _learn(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+    def _learn(self, X: Any, y: Any, weight: Any) -> PSR:
         """Return the PSR of what was passed in, with features and targets only."""
         if isinstance(X, PSR):
             if weight is not None:
-                msg = "Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows."
-                raise SchemaError(msg)
+                raise SchemaError(
+                    "Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows."
+                )
             return self._learn_psr(X, y)
         first = not hasattr(self, "psr_")
         if frame_names(X) is None:
-            X = validate_data(self, X, reset=first, dtype=None, ensure_all_finite=False)  # noqa: N806
+            X = validate_data(self, X, reset=first, dtype=None, ensure_all_finite=False)
         else:
             validate_data(self, X, reset=first, skip_check_array=True)
-        return self._learn_rows(X, y, weight)
+        y = y if y is None or hasattr(y, "to_numpy") else np.asarray(y)
+        learned = self._learn_rows(X, y, weight)
+        if weight is not None and learned.n_rows == 0:
+            raise DataError("Got sample_weight that is zero for all rows, but expected at least one positive weight.")
+        return learned
 
     def _learn_psr(self, psr: PSR, y: Any) -> PSR:
         first = not hasattr(self, "psr_")
@@ -173,19 +180,19 @@ class FromStatistics:
             y = self._target
         features, targets = self._columns_of(psr, y)
         if not features:
-            msg = "Found array with 0 feature(s): no numeric column is left beside the target."
-            raise SchemaError(msg)
+            raise SchemaError("Found array with 0 feature(s): no numeric column is left beside the target.")
         if first:
             self._target = targets
             self.n_features_in_ = len(features)
             if features != generated_names(len(features)):
                 self.feature_names_in_ = np.array(features, dtype=object)
         elif _as_list(targets) != _as_list(self._target):
-            msg = f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
-            raise SchemaError(msg)
+            raise SchemaError(
+                f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
+            )
         return psr.select([*features, *_as_list(targets)])
 
-    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         raise NotImplementedError
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
@@ -202,18 +209,20 @@ class FromStatistics:
         """Return the columns of `psr_`, in its order, of another PSR."""
         check_is_fitted(self)
         targets = self._target if y is None else y
-        if _as_list(targets if targets is None or isinstance(targets, str) else _names(targets)) != _as_list(self._target):
-            msg = f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
-            raise SchemaError(msg)
+        if _as_list(targets if targets is None or isinstance(targets, str) else _names(targets)) != _as_list(
+            self._target
+        ):
+            raise SchemaError(
+                f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
+            )
         return psr.select(self.psr_.names)
 
     def _require_target(self, y: Any) -> None:
         if y is None:
-            msg = (
+            raise SchemaError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None. "
                 "With a PSR, y is the name of its target column."
             )
-            raise SchemaError(msg)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
@@ -231,7 +240,7 @@ class RegressorFromStatistics(FromStatistics):
         psr.schema.positions(_as_list(targets))
         return [name for name in psr.names if name not in _as_list(targets)], targets
 
-    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
         single = np.ndim(y) == 1
         own, fallback = _own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
@@ -253,11 +262,10 @@ class RegressorFromStatistics(FromStatistics):
             return others
         if set(names) <= set(prior.names):
             return names
-        msg = (
+        raise SchemaError(
             f"Got a target called {names} and a prior whose columns beside the features are {others}, but expected the "
             "name of y to be one of them: pass y as a Series or DataFrame with that name, or prior.select(...)."
         )
-        raise SchemaError(msg)
 
 
 class ClassifierFromStatistics(FromStatistics):
@@ -267,7 +275,7 @@ class ClassifierFromStatistics(FromStatistics):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(  # type: ignore[override]
-        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None  # noqa: N803
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
     ) -> Self:
         """Add rows, or their statistics, to what was learned so far, and fit again.
 
@@ -287,11 +295,10 @@ class ClassifierFromStatistics(FromStatistics):
         if classes is not None and not isinstance(X, PSR):
             unknown = sorted(set(np.unique(column_or_1d(y)).tolist()) - set(np.unique(classes).tolist()))
             if unknown:
-                msg = f"Got labels {unknown} in y that are not among classes={list(classes)}."
-                raise SchemaError(msg)
+                raise SchemaError(f"Got labels {unknown} in y that are not among classes={list(classes)}.")
         return self._update(X, y, sample_weight, operator.add)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the mean accuracy on rows.
 
         Parameters
@@ -310,23 +317,26 @@ class ClassifierFromStatistics(FromStatistics):
             With a PSR: accuracy is not a function of the statistics.
         """
         if isinstance(X, PSR):
-            msg = "Got a PSR, but expected rows: accuracy is not a function of the statistics, it needs each row's label."
-            raise DataTypeError(msg)
+            raise DataTypeError(
+                "Got a PSR, but expected rows: accuracy is not a function of the statistics, it needs each row's label."
+            )
         return float(super().score(X, y, sample_weight))  # type: ignore[misc]
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
         self._require_target(y)
         name = psr.schema.classes
         if name is None:
-            msg = f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
-            raise SchemaError(msg)
+            raise SchemaError(
+                f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
+            )
         if [name] != ([y] if isinstance(y, str) else _names(y)):
-            msg = f"Got y={y!r}, but expected the class column {name!r} of the PSR."
-            raise SchemaError(msg)
+            raise SchemaError(f"Got y={y!r}, but expected the class column {name!r} of the PSR.")
         return list(psr.names), name
 
-    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: N803
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         own = _own_names(y)
         if hasattr(self, "psr_"):
@@ -334,8 +344,9 @@ class ClassifierFromStatistics(FromStatistics):
         elif self.prior is None:
             self._target = own[0] if own else "y"
         elif self.prior.schema.classes is None:
-            msg = "Got a prior without class column, but expected the statistics of each class (classes=...)."
-            raise SchemaError(msg)
+            raise SchemaError(
+                "Got a prior without class column, but expected the statistics of each class (classes=...)."
+            )
         else:
             self._target = self.prior.schema.classes
         labels = _named(column_or_1d(y, warn=True), self._target)
@@ -348,7 +359,7 @@ class ClassifierFromStatistics(FromStatistics):
 class TransformerFromStatistics(FromStatistics):
     """Mixin: there is no target; with a PSR, ``y`` names columns that are no features."""
 
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:  # noqa: N803
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit to rows, and transform them.
 
         Parameters
@@ -369,7 +380,7 @@ class TransformerFromStatistics(FromStatistics):
         psr.schema.positions(name for name in unwanted if name != psr.schema.classes)
         return [name for name in psr.names if name not in unwanted], None
 
-    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002, N803
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002
         self._target = None
         return PSR.from_rows(X, sample_weight=weight)
 
@@ -413,8 +424,9 @@ def _names(y: Any) -> list[str]:
         names = list(y)
         if names and all(isinstance(name, str) for name in names):
             return [str(name) for name in names]
-    msg = f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
-    raise SchemaError(msg)
+    raise SchemaError(
+        f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
+    )
 
 
 def _own_names(y: Any) -> list[str] | None:
@@ -426,8 +438,7 @@ def _own_names(y: Any) -> list[str] | None:
 def _established(target: list[str], own: list[str] | None, fallback: list[str]) -> list[str]:
     """Return the names of the fit, which names that a later target carries may not contradict."""
     if len(fallback) != len(target) or (own is not None and own != target != fallback):
-        msg = f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted."
-        raise SchemaError(msg)
+        raise SchemaError(f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted.")
     return target
 
 
@@ -456,7 +467,7 @@ def _with_names(y: Any, names: list[str]) -> Any:
     """Return the target of rows under other names; what is no column or table goes on as it is, to be refused."""
     if np.ndim(y) == 1 and len(names) == 1:
         return _named(y, names[0])
-    if frame_names(y) == names or np.ndim(y) != 2 or np.shape(y)[1] != len(names):  # noqa: PLR2004
+    if frame_names(y) == names or np.ndim(y) != 2 or np.shape(y)[1] != len(names):
         return y
     if frame_names(y) is not None and hasattr(y, "iloc"):
         return _NamedColumns(names, [y.iloc[:, i] for i in range(len(names))])

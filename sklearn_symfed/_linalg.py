@@ -2,8 +2,9 @@
 
 Every estimator solves here and nowhere else.  A formula is written once against a `Field` and evaluated in ball
 arithmetic of rising precision, until every entry is known to round to one float64; where balls cannot tell (a true
-midpoint between two floats), in exact rationals.  What comes out is therefore the correctly rounded value of the formula:
-one number on every machine, whatever its BLAS.  Eigenpairs are the exception: float64 LAPACK on correctly rounded input.
+midpoint between two floats), in exact rationals.  What comes out is therefore the correctly rounded value of the
+formula: one number on every machine, whatever its BLAS.  Eigenpairs are the exception: float64 LAPACK on correctly
+rounded input.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def integer_ratio(value: Any) -> tuple[int, int]:
 
 
 def as_integers(fractions: Array) -> tuple[Array, int]:
-    """Bring rationals to one denominator: ndarray of object (Python integers) of the same shape, and the denominator."""
+    """Bring rationals to one denominator: return Python integers in an ndarray of the same shape, and the denominator."""
     values = [Fraction(value) for value in np.ravel(fractions)]
     common = math.lcm(*(value.denominator for value in values))
     scaled = np.empty(len(values), dtype=object)
@@ -163,7 +164,7 @@ class _Rationals:
     def solve(self, a: Matrix, b: Matrix) -> Matrix:
         return a.solve(b)
 
-    def log(self, value: Fraction) -> Any:
+    def log(self, _value: Fraction) -> Any:
         raise _NotRationalError
 
     def column(self, entries: Sequence[Any]) -> Matrix:
@@ -217,8 +218,7 @@ def evaluate(formula: Callable[[Field], Sequence[Matrix]]) -> list[Array]:
         try:
             return [_round_rationals(matrix) for matrix in formula(_Rationals())]
         except ZeroDivisionError:
-            msg = "Got a singular matrix, but expected a positive definite one."
-            raise np.linalg.LinAlgError(msg) from None
+            raise np.linalg.LinAlgError("Got a singular matrix, but expected a positive definite one.") from None
         except _NotRationalError:
             return _evaluate_without_rationals(formula)
 
@@ -242,8 +242,9 @@ def _evaluate_without_rationals(formula: Callable[[Field], Sequence[Matrix]]) ->
         try:
             matrices = formula(_Balls())
         except ZeroDivisionError:
-            msg = "Got a matrix that is singular to 4096 bits, but expected a positive definite one."
-            raise np.linalg.LinAlgError(msg) from None
+            raise np.linalg.LinAlgError(
+                "Got a matrix that is singular to 4096 bits, but expected a positive definite one."
+            ) from None
         middles = [arb_mat(m.nrows(), m.ncols(), [entry.mid() for entry in m.entries()]) for m in matrices]
     return [np.asarray(_round_balls(matrix)) for matrix in middles]
 
@@ -299,8 +300,8 @@ def independent_columns(comoments: Array, tol: float) -> list[int]:
         Python integers; a Gram or co-moment matrix, positive semi-definite.
     tol : float
         A column counts when more than ``tol**2`` of its variance is left unexplained by the columns that count already,
-        so `tol` is relative to each column's own scale.  0 takes the exact rank.  Below about 1e-7 the resolution of the
-        scaled float64 matrix, ``16 * n * eps``, takes its place.
+        so `tol` is relative to each column's own scale.  0 takes the exact rank.  Below about 1e-7 the resolution of
+        the scaled float64 matrix, ``16 * n * eps``, takes the place of ``tol**2``.
 
     Returns
     -------
@@ -347,7 +348,9 @@ def _exactly_independent_columns(comoments: Array) -> list[int]:
 
 def flip_signs(vectors: Array) -> Array:
     """Give each row the sign that makes its entry of largest magnitude positive; ties go to the lowest position."""
-    largest = vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)] if vectors.size else np.ones(len(vectors))
+    largest = (
+        vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)] if vectors.size else np.ones(len(vectors))
+    )
     return np.asarray(vectors * np.where(largest < 0, -1.0, 1.0)[:, None])
 
 

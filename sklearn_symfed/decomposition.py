@@ -42,24 +42,27 @@ def principal_components(moments: Moments) -> tuple[Array, Array, Array]:
 
     Notes
     -----
-    Eigenpairs of the scatter :math:`(X - \bar x)^T W (X - \bar x)`, whose entries are correctly rounded, by LAPACK [1]_.
-    Variances are the eigenvalues over :math:`W - \sum w_i^2 / W` (:math:`n - 1` without weights).  Negative eigenvalues
-    are rounding errors and become zero.
+    Eigenpairs of the scatter :math:`(X - \bar x)^T W (X - \bar x)`, whose entries are correctly rounded, by LAPACK
+    [1]_.  Variances are the eigenvalues over :math:`W - \sum w_i^2 / W` (:math:`n - 1` without weights).  Negative
+    eigenvalues are rounding errors and become zero.
 
     References
     ----------
     .. [1] I. T. Jolliffe, "Principal Component Analysis", 2nd ed., 2002, section 3.1.
     """
-    if moments.n_rows < 2:  # noqa: PLR2004
-        msg = f"Found array with {moments.n_rows} sample(s) while a minimum of 2 is required: variances need two rows."
-        raise DataError(msg)
+    if moments.n_rows < 2:
+        raise DataError(
+            f"Found array with {moments.n_rows} sample(s) while a minimum of 2 is required: variances need two rows."
+        )
     values, components = symmetric_eigenpairs(moments.scatter)
     values = np.maximum(values, 0.0)
     weight, exponent = moments.matrix[0, 0], moments.exponent
     # (W**2 - sum(w**2)) / W, over integers: W has the exponent once, W**2 twice
     shift = max(0, -exponent)
-    freedom = quotient(((weight * weight << exponent) if exponent > 0 else weight * weight) - (moments.sum_w2 << shift), weight)
-    freedom = math.ldexp(freedom, 0 if exponent > 0 else exponent)
+    freedom = quotient(
+        ((weight * weight << exponent) if exponent > 0 else weight * weight) - (moments.sum_w2 << shift), weight
+    )
+    freedom = math.ldexp(freedom, min(exponent, 0))
     return components, values / freedom, np.sqrt(values)
 
 
@@ -122,8 +125,9 @@ class FederatedPCA(TransformerFromStatistics, PCA):
 
     Notes
     -----
-    The mean is correctly rounded; see `principal_components` for the rest.  Unlike `sklearn.decomposition.IncrementalPCA`,
-    nothing is truncated between batches.  Float weights count as in ``numpy.cov(aweights=...)``.
+    The mean is correctly rounded; see `principal_components` for the rest.  Unlike
+    `sklearn.decomposition.IncrementalPCA`, nothing is truncated between batches.  Float weights count as in
+    ``numpy.cov(aweights=...)``.
 
     Examples
     --------
@@ -151,7 +155,7 @@ class FederatedPCA(TransformerFromStatistics, PCA):
         self.whiten = whiten
         self.prior = prior
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the average log-likelihood of rows, or of the rows that a PSR stands for.
 
         Parameters
@@ -193,8 +197,9 @@ class FederatedPCA(TransformerFromStatistics, PCA):
             return most
         if isinstance(self.n_components, Integral):
             if self.n_components > most:
-                msg = f"n_components={self.n_components} must be between 0 and min(n_samples, n_features)={most}."
-                raise ValueError(msg)
+                raise ValueError(
+                    f"n_components={self.n_components} must be between 0 and min(n_samples, n_features)={most}."
+                )
             return int(self.n_components)
         return min(most, int(np.searchsorted(np.cumsum(ratio), self.n_components, side="right")) + 1)
 

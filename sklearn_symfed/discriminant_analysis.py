@@ -50,8 +50,8 @@ class Discriminant:
 
     Notes
     -----
-    With weights :math:`W_k`, means :math:`m_k`, co-moments :math:`C_k` and probabilities :math:`p_k` of the classes, the
-    covariance within classes is, as in scikit-learn >= 1.9,
+    With weights :math:`W_k`, means :math:`m_k`, co-moments :math:`C_k` and probabilities :math:`p_k` of the classes,
+    the covariance within classes is, as in scikit-learn >= 1.9,
 
     .. math:: S = \sum_k C_k / (W_k W), \quad\text{or with shrinkage } s: \quad
               S = \sum_k p_k [(1 - s) C_k / W_k^2 + s\,\mathrm{tr}(C_k / W_k^2) / d].
@@ -118,7 +118,7 @@ class Discriminant:
     @cached_property
     def _centre(self) -> Array:
         """What coefficients measure class means from: the overall mean, or with shrinkage zero."""
-        return self._xbar if self.shrinkage is None else self._xbar * 0
+        return self._xbar if self.shrinkage is None or len(self.classes) == 1 else self._xbar * 0
 
     # -- float64 views -----------------------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Discriminant:
         coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
         intercept : ndarray of shape (n_classes,), or (1,) for two classes
         """
-        binary = len(self.classes) == 2  # noqa: PLR2004
+        binary = len(self.classes) == 2
         below = self._means[:1] if binary else self._centre
         odds = [self.priors[::-1]] if binary else [(p, Fraction(1)) for p in self.priors]
         upper = self._means[1:] if binary else self._means
@@ -165,9 +165,7 @@ class Discriminant:
             intercept[np.array(rows)[finite]] = terms[finite]
         return coef, intercept
 
-    def _solve_within(
-        self, varying: list[int], moved: Array, sums: Array, odds: Sequence[Odds]
-    ) -> tuple[Array, Array]:
+    def _solve_within(self, varying: list[int], moved: Array, sums: Array, odds: Sequence[Odds]) -> tuple[Array, Array]:
         """Return ``b = inv(S) @ moved`` and ``log(odds) - sums @ b / 2``, row by row."""
         matrix, denominator = self._within
         within = matrix[np.ix_(varying, varying)]
@@ -337,26 +335,23 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         if isinstance(self.shrinkage, str):
-            msg = (
-                "Got shrinkage='auto', but expected None or a number: Ledoit-Wolf's estimate needs fourth moments, which "
-                "a PSR does not hold. The oracle approximating shrinkage (OAS) does not; it is planned as the way."
+            raise ValueError(  # noqa: TRY004 -- scikit-learn takes this string
+                "Got shrinkage='auto', but expected None or a number: Ledoit-Wolf's estimate needs fourth moments, "
+                "which a PSR does not hold. The oracle approximating shrinkage (OAS) does not; it is planned as the way."
             )
-            raise ValueError(msg)
         by_class = psr.by_class()
         total, classes = psr.moments(), [each.moments() for each in by_class.values()]
         if psr.n_rows == len(classes):
-            msg = (
+            raise DataError(
                 "The number of samples must be more than the number of classes. "
                 f"Got {psr.n_rows} sample(s) and {len(classes)} class(es)."
             )
-            raise DataError(msg)
         most = min(len(classes) - 1, len(psr.names))
         if self.n_components is not None and self.n_components > most:
-            msg = (
+            raise ValueError(
                 "n_components cannot be larger than min(n_features, n_classes - 1). "
                 f"Got n_components={self.n_components}, but expected at most {most}."
             )
-            raise ValueError(msg)
         kept = most if self.n_components is None else self.n_components
         shrinkage = None if self.shrinkage is None else Fraction(*integer_ratio(self.shrinkage))
         priors = class_proportions(total, classes) if self.priors is None else self._declared_priors(len(classes))
@@ -381,13 +376,14 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
     def _declared_priors(self, n_classes: int) -> list[Fraction]:
         values = np.asarray(self.priors, dtype=np.float64)
         if values.shape != (n_classes,) or not np.isfinite(values).all():
-            msg = f"Got priors of shape {values.shape}, but expected {n_classes} finite numbers, one for each class."
-            raise ValueError(msg)
+            raise ValueError(
+                f"Got priors of shape {values.shape}, but expected {n_classes} finite numbers, one for each class."
+            )
         if (values < 0).any() or not values.any():
-            msg = "priors must be non-negative, and not all zero."
-            raise ValueError(msg)
+            raise ValueError("priors must be non-negative, and not all zero.")
         priors = [Fraction(value) for value in values.tolist()]
-        if abs(sum(priors) - 1) > Fraction(1, 10**5):
+        total = sum(priors, Fraction(0))
+        if abs(total - 1) > Fraction(1, 10**5):
             warnings.warn("The priors do not sum to 1. Renormalizing", UserWarning, stacklevel=5)
-            return [prior / sum(priors) for prior in priors]
+            return [prior / total for prior in priors]
         return priors

@@ -75,11 +75,13 @@ def ridge(
     """
     penalties = np.ravel(np.asarray(alpha))
     if len(penalties) not in {1, n_targets}:
-        msg = f"Number of targets and number of penalties do not correspond: {n_targets} != {len(penalties)}."
-        raise ValueError(msg)
+        raise ValueError(
+            f"Number of targets and number of penalties do not correspond: {n_targets} != {len(penalties)}."
+        )
     if not np.all((penalties >= 0) & (penalties < np.inf)):
-        msg = "Got a penalty alpha that is negative, NaN or infinite, but expected finite non-negative numbers."
-        raise ValueError(msg)
+        raise ValueError(
+            "Got a penalty alpha that is negative, NaN or infinite, but expected finite non-negative numbers."
+        )
     values = [Fraction(*integer_ratio(value)) for value in np.broadcast_to(penalties, n_targets).tolist()]
     n_features = len(moments.names) - n_targets
     coef, intercept, rank = np.zeros((n_targets, n_features)), np.zeros(n_targets), n_features
@@ -119,8 +121,8 @@ def least_squares(
     Notes
     -----
     With full rank these are the normal equations [1]_.  Else let :math:`I` be independent columns,
-    :math:`T = C_{II}^{-1} C_{IJ}` what expresses the others by them, and :math:`\beta = C_{II}^{-1} c_I` the solution on
-    them alone (:math:`C`: co-moments of the features, :math:`c`: with the target).  Among all solutions the one of
+    :math:`T = C_{II}^{-1} C_{IJ}` what expresses the others by them, and :math:`\beta = C_{II}^{-1} c_I` the solution
+    on them alone (:math:`C`: co-moments of the features, :math:`c`: with the target).  Among all solutions the one of
     smallest norm is
 
     .. math:: b_I = (1 + T T^T)^{-1} \beta, \quad b_J = T^T b_I,
@@ -230,8 +232,8 @@ def r2_score(moments: Moments, coef: Array, intercept: Array) -> float:
     Returns
     -------
     float
-        Uniform average over the targets, exact until it is rounded once.  As in scikit-learn, a target that does not vary
-        scores 1 if it is met and 0 if not; NaN where there are no rows or coefficients are not finite.
+        Uniform average over the targets, exact until it is rounded once.  As in scikit-learn, a target that does not
+        vary scores 1 if it is met and 0 if not; NaN where there are no rows or coefficients are not finite.
 
     Notes
     -----
@@ -279,12 +281,12 @@ class _LinearFromStatistics(RegressorFromStatistics):
         n_features = len(self._features())
         if rank < n_features:
             msg = (
-                f"The {n_features} features have rank {rank}: of all least squares solutions this is the one of smallest "
-                "norm, and its coefficients are not to be interpreted one by one."
+                f"The {n_features} features have rank {rank}: of all least squares solutions this is the one of "
+                "smallest norm, and its coefficients are not to be interpreted one by one."
             )
             warnings.warn(msg, LinAlgWarning, stacklevel=6)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return R² on rows or, exactly, on the rows that a PSR stands for.
 
         Parameters
@@ -390,8 +392,8 @@ class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
     rank_ : int
         Number of features that count.
     singular_ : ndarray of shape (min(n_samples, n_features),)
-        Singular values of the (centred) features, from float64 eigenvalues of their scatter: those below about 1e-8 times
-        the largest are noise.
+        Singular values of the (centred) features, from float64 eigenvalues of their scatter: those below about
+        1e-8 times the largest are noise.
     psr_ : PSR
         What the estimator was fitted from.
     n_features_in_ : int

@@ -42,11 +42,12 @@ def gaussian_classes(
 
     Notes
     -----
-    With :math:`W_k` the sum of weights of class :math:`k`, :math:`C_k` its co-moments and :math:`C, W` those of all rows,
+    With :math:`W_k` the sum of weights of class :math:`k`, :math:`C_k` its co-moments and :math:`C, W` those of all
+    rows,
 
     .. math:: \epsilon = s \max_j C_{jj} / W^2, \quad \sigma^2_{kj} = C_{k,jj} / W_k^2 + \epsilon,
 
-    each rounded once.  :math:`\epsilon` follows from *all* rows that were learned, in how many batches they may have come;
+    each rounded once.  :math:`\epsilon` follows from *all* rows that were learned, in however many batches they came;
     scikit-learn's ``partial_fit`` takes it from the last batch.
     """
     n_features = len(total.names)
@@ -134,12 +135,11 @@ class FederatedGaussianNB(ClassifierFromStatistics, GaussianNB):
     def _declared_priors(self, n_classes: int) -> Array:
         priors = np.asarray(self.priors, dtype=np.float64)
         if priors.shape != (n_classes,):
-            msg = f"Number of priors must match number of classes. Got shape {priors.shape}, but expected ({n_classes},)."
-            raise ValueError(msg)
+            raise ValueError(
+                f"Number of priors must match number of classes. Got shape {priors.shape}, but expected ({n_classes},)."
+            )
         if not np.isclose(priors.sum(), 1.0):
-            msg = f"The sum of the priors should be 1. Got {priors.sum()}."
-            raise ValueError(msg)
+            raise ValueError(f"The sum of the priors should be 1. Got {priors.sum()}.")
         if (priors < 0).any():
-            msg = "Priors must be non-negative."
-            raise ValueError(msg)
+            raise ValueError("Priors must be non-negative.")
         return priors
