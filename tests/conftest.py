@@ -1,0 +1,58 @@
+"""What every test has: repeatable examples, no network beyond this machine, and the shared data where present."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# CI asks whether this commit is right, hence the same examples each time; elsewhere each run looks at new ones.
+_COMMON = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+}  # machines that run tests are slow, not the code
+settings.register_profile("dev", **_COMMON)
+settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference data beside the project, which is not part of it."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("the shared reference data does not lie beside this checkout")
+    return folder
+
+
+def is_local(family: int, address: object) -> bool:
+    """Tell whether connecting to `address` stays on this machine."""
+    if family not in {socket.AF_INET, socket.AF_INET6}:
+        return True
+    host = address[0]
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine."""
+
+    def guard(name: str):
+        original = getattr(socket.socket, name)
+
+        def connect(self: socket.socket, address: object):
+            if not is_local(self.family, address):
+                pytest.fail(f"a test tried to reach {address!r}; tests stay on loopback")
+            return original(self, address)
+
+        return connect
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guard(name))
