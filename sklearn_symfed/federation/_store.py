@@ -1,0 +1,311 @@
+"""A node's home: one SQLite database that survives being killed at any point.
+
+Owns the tables, the exclusive use by one process (SQLite's own lock, which the kernel releases), and what is one
+transaction: a batch and its statistics; a version before it is sent; a slot before its message is acknowledged.
+It knows marks and statistics, and no rule of the join.  Without a home the same database lives in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, SymfedError
+from sklearn_symfed.federation._envelope import Mark, pack_view, unpack_view
+from sklearn_symfed.federation._peers import Slot, Word
+from sklearn_symfed.psr import PSR
+
+__all__ = ["DATABASE", "Store"]
+
+DATABASE = "symfed.sqlite"
+_APPLICATION = 0x73796D66
+_FORMAT = 1
+_REFUSALS = 1000
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value)",
+    "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",
+    "CREATE TABLE slots (member TEXT PRIMARY KEY, incarnation INTEGER, version INTEGER, digest TEXT, psr BLOB)",
+    "CREATE TABLE words (member TEXT PRIMARY KEY, incarnation INTEGER, seq INTEGER, view BLOB, heard REAL)",
+    "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
+)
+
+
+class Store:
+    """What a node knows, on disk: `Store.open` makes one.
+
+    Attributes
+    ----------
+    home : Path or None
+        The folder; None for a store in memory.
+    local : PSR or None
+        What this node has learned; None until it has learned anything.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, home: Path | None) -> None:
+        self.home = home
+        self._connection = connection
+        self._lock = threading.RLock()
+        blob = self.get("local")
+        self._local = None if blob is None else PSR.from_bytes(blob)
+
+    @classmethod
+    def open(cls, home: str | os.PathLike[str] | None = None) -> Self:
+        """Open a node's home, and create it if it is missing and its parent is there.
+
+        Parameters
+        ----------
+        home : path-like, default=None
+            A folder of this node alone; None keeps everything in memory.
+
+        Raises
+        ------
+        StoreError
+            If another process uses it, or it is no home, or cannot be read and written.
+        FormatError
+            If a newer release wrote it.
+        """
+        folder = None if home is None else Path(home)
+        with _translated(folder, "a folder that this process can create, read and write"):
+            if folder is not None:
+                _prepare(folder)
+            place = ":memory:" if folder is None else folder / DATABASE
+            connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
+            try:
+                _initialise(connection, folder)
+                return cls(connection, folder)
+            except BaseException:
+                connection.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the home; what was committed stays.  Doing so twice does nothing."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is written inside durable as a whole, or not at all; may be nested."""
+        with self._lock, _translated(self.home, "an open home with room to write"):
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    @property
+    def local(self) -> PSR | None:
+        return self._local
+
+    @property
+    def batches(self) -> dict[str, str]:
+        """The batches that were learned by name: identifier -> digest of the batch."""
+        return dict(self._rows("SELECT id, digest FROM batches"))
+
+    def learn(self, psr: PSR, batch_id: str | None = None) -> bool:
+        """Add the statistics of a batch to the local PSR, exactly once if the batch has a name.
+
+        Returns
+        -------
+        learned : bool
+            False if this very batch was learned before; nothing changes then.
+
+        Raises
+        ------
+        FederationError
+            If other rows were learned under this name.
+        SchemaError
+            If the columns do not match what was learned before.
+        """
+        with self._lock:
+            known = self._digest_of(batch_id)
+            if known == psr.digest:
+                return False
+            if known is not None:
+                raise FederationError(f"Got other rows for batch_id={batch_id!r} than were learned under that name.")
+            local = psr if self._local is None else self._local + psr
+            with self.transaction():
+                if batch_id is not None:
+                    self._execute("INSERT INTO batches VALUES (?, ?)", batch_id, psr.digest)
+                self._write_local(local)
+            self._local = local
+            return True
+
+    def forget(self, psr: PSR, batch_id: str | None = None) -> bool:
+        """Subtract the statistics of a batch, and its name if it has one.
+
+        Returns
+        -------
+        forgotten : bool
+            False if no batch of this name is known; nothing changes then, so that a repeated call does no harm.
+
+        Raises
+        ------
+        FederationError
+            If other rows were learned under this name.
+        ForgetError
+            If these rows cannot have been learned.
+        """
+        with self._lock:
+            known = self._digest_of(batch_id)
+            if batch_id is not None and known is None:
+                return False
+            if known not in {None, psr.digest}:
+                raise FederationError(f"Got other rows for batch_id={batch_id!r} than were learned under that name.")
+            local = (PSR.zero(psr.schema) if self._local is None else self._local) - psr
+            with self.transaction():
+                if batch_id is not None:
+                    self._execute("DELETE FROM batches WHERE id = ?", batch_id)
+                self._write_local(local)
+            self._local = local
+            return True
+
+    def reset(self, psr: PSR | None = None) -> None:
+        """Drop what was learned, with all names of batches, and take `psr` in its place."""
+        with self._lock:
+            with self.transaction():
+                self._execute("DELETE FROM batches")
+                self._write_local(psr)
+            self._local = psr
+
+    def _digest_of(self, batch_id: str | None) -> str | None:
+        if batch_id is None:
+            return None
+        if not isinstance(batch_id, str) or not batch_id:
+            raise FederationError(f"Got batch_id={batch_id!r}, but expected a non-empty str.")
+        found = self._rows("SELECT digest FROM batches WHERE id = ?", batch_id)
+        return found[0][0] if found else None
+
+    def _write_local(self, psr: PSR | None) -> None:
+        if self.home is not None:
+            self.set("local", None if psr is None else psr.to_bytes())
+
+    # -- membership and peers ----------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Any:
+        """Return a single value; None if it was never set."""
+        found = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return found[0][0] if found else None
+
+    def set(self, key: str, value: str | int | bytes | None) -> None:
+        """Keep a single value."""
+        with self.transaction():
+            self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+
+    @property
+    def slots(self) -> dict[str, Slot]:
+        """What is held of each other member."""
+        rows = self._rows("SELECT member, incarnation, version, digest, psr FROM slots")
+        return {
+            member: Slot(Mark(incarnation, version, digest), None if blob is None else PSR.from_bytes(blob))
+            for member, incarnation, version, digest, blob in rows
+        }
+
+    def set_slot(self, member: str, slot: Slot) -> None:
+        """Replace what is held of a member."""
+        blob = None if slot.psr is None else slot.psr.to_bytes()
+        with self.transaction():
+            self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?)", member, *slot.mark, blob)
+
+    @property
+    def words(self) -> dict[str, Word]:
+        """The newest that each other member said."""
+        rows = self._rows("SELECT member, incarnation, seq, view FROM words")
+        return {member: Word((incarnation, seq), unpack_view(view)) for member, incarnation, seq, view in rows}
+
+    @property
+    def heard(self) -> dict[str, float]:
+        """When each other member's newest message was taken in, in seconds of the node's clock."""
+        return dict(self._rows("SELECT member, heard FROM words"))
+
+    def set_word(self, member: str, word: Word, heard: float) -> None:
+        """Replace the newest that a member said."""
+        with self.transaction():
+            row = (member, *word.stamp, pack_view(word.view), heard)
+            self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?, ?)", *row)
+
+    @property
+    def refusals(self) -> list[tuple[float, str | None, str]]:
+        """The newest refusals, oldest first: (when, sender if known, reason)."""
+        return self._rows("SELECT at, member, reason FROM refusals ORDER BY id")
+
+    def add_refusal(self, at: float, member: str | None, reason: str) -> None:
+        """Keep a refusal; the oldest beyond a thousand go."""
+        with self.transaction():
+            self._execute("INSERT INTO refusals (at, member, reason) VALUES (?, ?, ?)", at, member, reason)
+            self._execute("DELETE FROM refusals WHERE id <= (SELECT max(id) FROM refusals) - ?", _REFUSALS)
+
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        with self._lock, _translated(self.home, "an open home that can be read"):
+            return self._connection.execute(statement, values).fetchall()
+
+    def _execute(self, statement: str, *values: object) -> None:
+        self._connection.execute(statement, values)
+
+
+def _prepare(folder: Path) -> None:
+    """Create the folder, or make sure that it is empty or a home."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    foreign = [name for name in os.listdir(folder) if not name.startswith(DATABASE)]
+    if foreign and not (folder / DATABASE).exists():
+        raise StoreError(f"Got home {str(folder)!r}, which holds other files, but expected a new folder or a home.")
+
+
+def _initialise(connection: sqlite3.Connection, folder: Path | None) -> None:
+    """Take the database for this process alone, check whose it is, and create the tables if it is new."""
+    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute("BEGIN EXCLUSIVE")
+    application, version, tables = (
+        connection.execute(query).fetchone()[0]
+        for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+    )
+    if tables == 0 and application == 0:
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+    elif application != _APPLICATION:
+        raise StoreError(f"Got home {str(folder)!r}, whose database is not a node's.")
+    elif version != _FORMAT:
+        raise FormatError(
+            f"Got a home of format {version}, but this release reads format {_FORMAT}; install a newer sklearn-symfed."
+        )
+    connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _translated(home: Path | None, expected: str) -> Iterator[None]:
+    """Turn the errors of SQLite and the file system into a `StoreError`."""
+    where = "memory" if home is None else repr(str(home))
+    try:
+        yield
+    except SymfedError:  # a TransportError is an OSError as well
+        raise
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            raise StoreError(f"The home {where} is in use by another process or object; close that first.") from error
+        raise StoreError(f"Got {str(error)!r} from the home {where}, but expected {expected}.") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StoreError(f"Got {reason!r} from the home {where}, but expected {expected}.") from error

@@ -1,0 +1,9 @@
+"""Carriers of messages: the contract, and one file for each back end."""
+
+from __future__ import annotations
+
+from sklearn_symfed.federation.transports.base import Delivery, Transport, TransportFactory, open_transport
+from sklearn_symfed.federation.transports.directory import DirectoryTransport
+from sklearn_symfed.federation.transports.memory import MemoryTransport
+
+__all__ = ["Delivery", "DirectoryTransport", "MemoryTransport", "Transport", "TransportFactory", "open_transport"]
