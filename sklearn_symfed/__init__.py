@@ -9,13 +9,29 @@ This module is the public door: every name that users need is here.  Errors live
 from __future__ import annotations
 
 from sklearn_symfed import exceptions
+from sklearn_symfed._federated_psr import FederatedPSR
+from sklearn_symfed._identity import fitted_digests
+from sklearn_symfed.decomposition import FederatedPCA
+from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
+from sklearn_symfed.federation import PulseReport, Status
+from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
+from sklearn_symfed.naive_bayes import FederatedGaussianNB
 from sklearn_symfed.psr import PSR, Moments, Schema
 
 __all__ = [
     "PSR",
+    "FederatedGaussianNB",
+    "FederatedLinearDiscriminantAnalysis",
+    "FederatedLinearRegression",
+    "FederatedPCA",
+    "FederatedPSR",
+    "FederatedRidge",
     "Moments",
+    "PulseReport",
     "Schema",
+    "Status",
     "exceptions",
+    "fitted_digests",
 ]
 
 __version__ = "0.1.0"

@@ -28,9 +28,14 @@ __all__ = [
     "RealNotInt",
     "RegressorFromStatistics",
     "TransformerFromStatistics",
+    "fit_context",
+    "generated_names",
 ]
 
 Array = np.ndarray[Any, Any]
+
+fit_context = _fit_context(prefer_skip_nested_validation=True)
+"""Decorates what fits: checks the parameters first, as scikit-learn's estimators do."""
 
 
 class FromStatistics:
@@ -50,7 +55,7 @@ class FromStatistics:
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit from rows or from their statistics, forgetting any earlier fit.
 
@@ -76,7 +81,7 @@ class FromStatistics:
         """
         return self._update(X, y, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Add rows, or their statistics, to what was learned so far, and fit again.
 
@@ -89,7 +94,7 @@ class FromStatistics:
         """
         return self._update(X, y, sample_weight, operator.add)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def forget(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Subtract rows, or their statistics, from what was learned, and fit again.
 
@@ -273,7 +278,7 @@ class ClassifierFromStatistics(FromStatistics):
 
     classes_: Array
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context
     def partial_fit(  # type: ignore[override]
         self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
     ) -> Self:

@@ -143,7 +143,7 @@ def read_rows(X: Any, y: Any = None, *, classes: str | bool | None = None, sampl
     n_rows = len(blocks[0]) if blocks else len(labels)
     found, codes = ((), None) if labels is None else encode_labels(labels)
     weights = None if sample_weight is None else _read_weights(sample_weight, n_rows)
-    for what, array in (*(("y", block) for block in blocks), ("the labels", codes), ("sample_weight", weights)):
+    for what, array in (*(("y", block) for block in blocks), ("the labels", codes)):
         if array is not None and len(array) != n_rows:
             msg = f"Got {n_rows} rows in X and {len(array)} in {what}, but expected as many."
             raise DataError(msg)
@@ -200,7 +200,7 @@ def _read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple
         kept = [i for i, name in enumerate(names) if leave_out is None or normalised(name) != leave_out]
         arrays = [_as_numbers(_values(_series(data, i)), names[i]) for i in kept]
         return [names[i] for i in kept], [array[:, None] for array in arrays]
-    if prefix == "y" and np.ndim(data) == 1:
+    if prefix == "y" and np.asarray(data).ndim == 1:
         name = _name_of(data) or "y"
         return [name], [_as_numbers(_values(data), name)[:, None]]
     array = check_array(data, dtype=None, ensure_all_finite=False, ensure_min_samples=0, input_name=prefix.upper())
@@ -346,8 +346,8 @@ def _read_weights(sample_weight: Any, n_rows: int) -> Array | None:
     weights = np.asarray(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight)
     if weights.ndim == 0:
         weights = np.full(n_rows, weights)
-    if weights.ndim != 1:
-        msg = f"Got sample_weight of shape {weights.shape}, but expected 1D array: Sample weights must be 1D array or scalar."
+    if weights.shape != (n_rows,):
+        msg = f"Got sample_weight of shape {weights.shape}, but expected one weight for each row: shape ({n_rows},)."
         raise DataError(msg)
     if weights.dtype.kind not in "biuf" or weights.dtype.itemsize > 8:  # noqa: PLR2004
         msg = f"Got sample_weight of dtype {weights.dtype}, but expected integers or floats up to 64 bits."

@@ -1,0 +1,539 @@
+"""FederatedPSR: learns rows, standardises them, and shares what it learned with a federation.
+
+The one file that joins both halves: statistics as values, and a federation that carries them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+
+from sklearn_symfed._base import fit_context, generated_names
+from sklearn_symfed.exceptions import DataError, FederationError
+from sklearn_symfed.federation import Federation, PulseReport, Status, Store
+from sklearn_symfed.psr import PSR, frame_names
+
+__all__ = ["FederatedPSR"]
+
+Array = np.ndarray[Any, Any]
+
+
+class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn rows into exact statistics, alone or as a node of a federation, and standardise rows by them.
+
+    Without a federation this is a scikit-learn transformer: `transform` subtracts the mean and divides by the standard
+    deviation of all rows that were learned, as ``StandardScaler`` does.  As a member of a federation it publishes what it
+    learned, and takes in what the others have learned, by `pulse`; its statistics are then those of all members' rows.
+
+    Parameters
+    ----------
+    classes : str, bool or None, default=None
+        The column that holds class labels: a column of `X`, or `y` where `X` has none of that name.  True: `y` holds
+        labels.  Labels are declared, never guessed.
+    with_mean : bool, default=True
+        Subtract the mean.
+    with_std : bool, default=True
+        Divide by the standard deviation.  A column that is constant is divided by 1.
+    n_jobs : int, default=None
+        Threads that learn, as in joblib.  Does not change a bit.
+    home : path-like, default=None
+        A folder in which this node keeps what it learned and its membership, so that it survives being killed.  None
+        keeps them in memory.
+
+    Attributes
+    ----------
+    psr_ : PSR
+        Merged: what this node learned and what its peers had published at the last pulse.
+    local_psr_ : PSR
+        What this node learned.
+    peers_psr_ : PSR
+        The sum over the other members' newest.
+    peers_ : list of str
+        The other members.
+    converged_ : bool
+        Whether all members are known to hold the same.
+    mean_, var_, scale_ : ndarray of shape (n_features_in_,) or None
+        Of the merged rows, divisor ``n``; set by `fit`, `partial_fit`, `forget` and `pulse`, never by the background.
+    n_samples_seen_ : int
+        Merged rows.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Where the columns have names.
+
+    See Also
+    --------
+    sklearn.preprocessing.StandardScaler : The same transform, fitted from the rows of one place.
+
+    Notes
+    -----
+    In this release messages between members are neither encrypted nor authenticated: use a carrier that only members
+    can read and write.  Members see one another's statistics, never rows.
+
+    Membership is state of the node, not a parameter: a clone is a fresh local estimator, and a member cannot be pickled.
+
+    Examples
+    --------
+    >>> from sklearn_symfed import FederatedPSR
+    >>> node = FederatedPSR().partial_fit([[1.0, 10.0], [3.0, 30.0]])
+    >>> node.transform([[2.0, 30.0]]).tolist()
+    [[0.0, 1.0]]
+    >>> node.forget([[3.0, 30.0]]).psr_.n_rows
+    1
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "classes": [str, "boolean", None],
+        "with_mean": ["boolean"],
+        "with_std": ["boolean"],
+        "n_jobs": [int, None],
+        "home": [str, os.PathLike, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        classes: str | bool | None = None,
+        with_mean: bool = True,
+        with_std: bool = True,
+        n_jobs: int | None = None,
+        home: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.classes = classes
+        self.with_mean = with_mean
+        self.with_std = with_std
+        self.n_jobs = n_jobs
+        self.home = home
+
+    @classmethod
+    def open(cls, home: str | os.PathLike[str], **params: Any) -> Self:
+        """Take up a node where an earlier process left it, be it stopped or killed.
+
+        Parameters
+        ----------
+        home : path-like
+            The node's folder; it must exist.
+        **params
+            Parameters of the estimator.  The class column is remembered.
+
+        Raises
+        ------
+        StoreError
+            If there is no home, or another process uses it.
+        """
+        if not os.path.isdir(home):  # noqa: PTH112
+            raise FederationError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
+        node = cls(home=home, **params)
+        node._node()
+        return node
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    @fit_context
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Forget everything and learn rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+        y : array-like of shape (n_samples,) or (n_samples, n_outputts), default=None
+            Class labels where `classes` says so, else more columns to learn: a target, say.  They are not transformed.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Integers repeat a row exactly; floats weigh it.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        FederationError
+            On a member, which would wipe what its peers rely on: `partial_fit`, or `reset` first.
+        DataError, SchemaError
+            If the rows cannot be learned; nothing was changed.
+        """
+        if self.is_member:
+            raise FederationError(
+                "This node is a member of a federation, and fit would wipe what it learned: use partial_fit, or reset()."
+            )
+        psr, features = self._read(X, y, sample_weight, first=True)
+        self._store.reset(psr)
+        return self._adopt(features)._refresh()
+
+    @fit_context
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
+        """Learn more rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        batch_id : str, default=None
+            Name of this batch.  A batch that was learned under its name is not learned again, whatever crashed in between.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        DataError, SchemaError
+            If the rows cannot be learned, or do not fit what was learned before; nothing was changed.
+        FederationError
+            If other rows were learned under this `batch_id`.
+        """
+        psr, features = self._read(X, y, sample_weight, first=not hasattr(self, "n_features_in_"))
+        self._node().learn(psr, batch_id)
+        return self._adopt(features)._refresh()
+
+    @fit_context
+    def forget(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
+        """Forget rows that this node has learned: the state is then as if it had never seen them, bit for bit.
+
+        Parameters
+        ----------
+        X, y, sample_weight, batch_id
+            As in `partial_fit`.  With `batch_id` the name may be learned again afterwards.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ForgetError
+            If such rows cannot have been learned here; nothing was changed.
+        """
+        check_is_fitted(self)
+        psr, _ = self._read(X, y, sample_weight, first=False)
+        self._node().forget(psr, batch_id)
+        return self._refresh()
+
+    def reset(self) -> Self:
+        """Forget all rows that this node has learned; a member publishes that with its next pulse.
+
+        Returns
+        -------
+        self : object
+        """
+        self._node().reset()
+        for name in ("n_features_in_", "feature_names_in_", "mean_", "var_", "scale_", "n_samples_seen_"):
+            vars(self).pop(name, None)
+        return self
+
+    # -- transforming ------------------------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> Any:
+        """Standardise rows by the mean and the standard deviation of the merged rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The class column, if there, is left out.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            float32 for float32 rows, else float64.  Rounded as floats are; a PSR of these is exact for *them*.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, self._features_of(X), reset=False, dtype=FLOAT_DTYPES, copy=True)
+        if self.with_mean:
+            X -= self.mean_
+        if self.with_std:
+            X /= self.scale_
+        return X
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Undo `transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True, skip_check_array=False)
+        if self.with_std:
+            X *= self.scale_
+        if self.with_mean:
+            X += self.mean_
+        return X
+
+    # -- federation --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_member(self) -> bool:
+        """Whether this node belongs to a federation."""
+        return isinstance(self._node(), Federation)
+
+    def create_federation(self, name: str, url: str, *, member: str | None = None, schedule: str = "30s") -> Self:
+        """Found a federation, as its first member.
+
+        Parameters
+        ----------
+        name : str
+            Name of the federation.
+        url : str
+            Its carrier: ``dir:///mnt/share/flights`` or ``memory://flights``.
+        member : str, default=None
+            Name of this node; by default the name of its home folder.
+        schedule : str, default="30s"
+            Time between the pulses of `start_pulsing`: ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        FederationError
+            If the node is a member already.
+        TransportError
+            If the carrier cannot be reached.
+        """
+        self._require_no_member()
+        self._membership = Federation.create(self._store, name, url, self._member_name(member), schedule)
+        return self._refresh()
+
+    def join(self, url: str, *, member: str | None = None, schedule: str = "30s") -> Self:
+        """Join a federation; its members answer at their next pulse.
+
+        Parameters
+        ----------
+        url, member, schedule
+            As in `create_federation`.
+
+        Returns
+        -------
+        self : object
+        """
+        self._require_no_member()
+        self._membership = Federation.join(self._store, url, self._member_name(member), schedule)
+        return self._refresh()
+
+    def pulse(self) -> PulseReport:
+        """Publish what was learned if it changed, and take in what peers have published.
+
+        Returns
+        -------
+        report : PulseReport
+            Prints as ``published``, ``unchanged`` or ``pending``, with figures.
+
+        Raises
+        ------
+        TransportError
+            If the carrier failed; whatever was not sent is sent by a later pulse.
+        FederationError
+            If this node is not a member.
+        """
+        report = self._federation().pulse()
+        self._refresh()
+        return report
+
+    def start_pulsing(self, interval: str | None = None) -> Self:
+        """Pulse in the background, by the federation's schedule.
+
+        The background never changes a fitted attribute; `psr_` follows it.  Its errors reach `status` and the next call.
+
+        Parameters
+        ----------
+        interval : str, default=None
+            Another time between pulses, ``"30s"`` say.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().start_pulsing(interval)
+        return self
+
+    def stop_pulsing(self) -> Self:
+        """Stop pulsing in the background, after the pulse that is under way.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().stop_pulsing()
+        return self
+
+    def status(self) -> Status:
+        """Return who is a member, what each holds, how long ago that was heard, and the last failures."""
+        return self._federation().status()
+
+    def close(self) -> None:
+        """Stop pulsing and let go of home and carrier; `FederatedPSR.open` takes a home up again."""
+        for part in ("_membership", "_store"):
+            if vars(self).get(part) is not None:
+                vars(self).pop(part).close()
+        vars(self).pop("_membership", None)
+
+    @property
+    def psr_(self) -> PSR:
+        return self._known(self._merged())
+
+    @property
+    def local_psr_(self) -> PSR:
+        return self._known(self._node().local)
+
+    @property
+    def peers_psr_(self) -> PSR:
+        return self._known(self._federation().peers)
+
+    @property
+    def peers_(self) -> list[str]:
+        federation = self._federation()
+        return [member.name for member in federation.members if member.name != federation.member]
+
+    @property
+    def converged_(self) -> bool:
+        return self._federation().converged
+
+    def psr_of(self, members: str | Iterable[str]) -> PSR:
+        """Return the statistics of some members: the sum over what they had published.
+
+        Parameters
+        ----------
+        members : str or iterable of str
+
+        Returns
+        -------
+        PSR
+        """
+        return self._known(self._federation().psr_of([members] if isinstance(members, str) else members))
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _node(self) -> Federation | Store:
+        """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
+        if not hasattr(self, "_store"):
+            store = Store.open(self.home)
+            try:
+                membership = Federation.resume(store)
+            except BaseException:
+                store.close()
+                raise
+            self._store, self._membership = store, membership
+            if store.local is not None and not hasattr(self, "n_features_in_"):
+                self._adopt(list(store.local.names))
+            self._refresh()
+        return self._membership or self._store
+
+    def _federation(self) -> Federation:
+        node = self._node()
+        if not isinstance(node, Federation):
+            raise FederationError("This node is not a member: create_federation(...) or join(...) first.")
+        return node
+
+    def _require_no_member(self) -> None:
+        node = self._node()
+        if isinstance(node, Federation):
+            raise FederationError(f"This node is already {node.member!r} of the federation at {node.url}.")
+
+    def _merged(self) -> PSR | None:
+        node = self._node()
+        return node.merged if isinstance(node, Federation) else node.local
+
+    def _member_name(self, member: str | None) -> str:
+        if member is not None:
+            return member
+        if self.home is None:
+            raise FederationError("Got neither member= nor home=, but expected a name for this node.")
+        return os.path.basename(os.path.abspath(self.home))  # noqa: PTH100, PTH119
+
+    def _known(self, psr: PSR | None) -> PSR:
+        if psr is None:
+            raise FederationError("No columns are known yet: learn rows, or pulse until a peer's are here.")
+        return psr
+
+    def _class_column(self) -> str | bool | None:
+        """Return the declared class column, or the one that the node's schema already has."""
+        if self.classes is not None:
+            return self.classes
+        psr = self._merged()
+        return None if psr is None else psr.schema.classes
+
+    def _features_of(self, X: Any) -> Any:
+        """Return the columns of a DataFrame without the class column."""
+        names, classes = frame_names(X), self._class_column()
+        return X[[name for name in names if name != classes]] if names is not None and classes in names else X
+
+    def _read(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> tuple[PSR, list[str] | None]:
+        """Return the statistics of what was passed in, and its features if they are to be adopted."""
+        if isinstance(X, PSR):
+            if y is not None or sample_weight is not None:
+                raise DataError("Got y or sample_weight with a PSR, but expected none: a PSR holds them.")
+            return X, list(X.names) if first else None
+        psr = PSR.from_rows(X, y, classes=self._class_column(), sample_weight=sample_weight, n_jobs=self.n_jobs)
+        features = self._features_of(X)
+        if psr.n_rows == 0:
+            why = "" if sample_weight is None else " sample_weight is zero for all rows."
+            raise DataError(f"Found array with 0 sample(s) while a minimum of 1 is required.{why}")
+        if not first:
+            validate_data(
+                self, features if frame_names(X) is None else features[:0], reset=False, skip_check_array=True
+            )
+        names = frame_names(features)
+        return psr, generated_names(np.asarray(features).shape[1]) if names is None else names
+
+    def _adopt(self, features: list[str] | None) -> Self:
+        """Take these columns as the features, in this order."""
+        if features is not None:
+            self.n_features_in_ = len(features)
+            vars(self).pop("feature_names_in_", None)
+            if features != generated_names(len(features)):
+                self.feature_names_in_ = np.array(features, dtype=object)
+        return self
+
+    def _refresh(self) -> Self:
+        """Set the fitted attributes from the merged rows."""
+        psr = self._merged()
+        if psr is None:
+            return self
+        if not hasattr(self, "n_features_in_"):
+            self._adopt(list(psr.names))
+        names = getattr(self, "feature_names_in_", generated_names(self.n_features_in_))
+        moments = psr.moments().select(names)
+        variance = moments.variance()
+        self.n_samples_seen_ = psr.n_rows
+        self.mean_ = moments.mean if self.with_mean or self.with_std else None
+        self.var_ = variance if self.with_std else None
+        self.scale_ = np.where(variance == 0, 1.0, np.sqrt(variance)) if self.with_std else None
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mean_")
+
+    def __sklearn_clone__(self) -> Self:
+        params = {name: value for name, value in self.get_params(deep=False).items() if name != "home"}
+        return type(self)(**params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.home is not None or self.is_member:
+            raise FederationError(
+                "A node with a home or a membership cannot be pickled or copied: pickle its psr_, or use clone()."
+            )
+        state = {**super().__getstate__()}
+        state.pop("_membership", None)
+        store = state.pop("_store", None)
+        return {**state, "_local": None if store is None else store.local}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        local = state.pop("_local", None)
+        super().__setstate__(state)
+        if local is not None:
+            self._store, self._membership = Store.open(None), None
+            self._store.reset(local)
