@@ -174,6 +174,10 @@ class FromStatistics:
         else:
             validate_data(self, X, reset=first, skip_check_array=True)
         y = y if y is None or hasattr(y, "to_numpy") else np.asarray(y)
+        if not len(X):
+            raise DataError(
+                "Found array with 0 sample(s) while a minimum of 1 is required: there are no rows to learn."
+            )
         learned = self._learn_rows(X, y, weight)
         if weight is not None and learned.n_rows == 0:
             raise DataError("Got sample_weight that is zero for all rows, but expected at least one positive weight.")

@@ -63,7 +63,7 @@ def integer_ratio(value: Any) -> tuple[int, int]:
 
 
 def as_integers(fractions: Array) -> tuple[Array, int]:
-    """Bring rationals to one denominator: return Python integers in an ndarray of the same shape, and the denominator."""
+    """Bring rationals to one denominator: Python integers in an ndarray of the same shape, and the denominator."""
     values = [Fraction(value) for value in np.ravel(fractions)]
     common = math.lcm(*(value.denominator for value in values))
     scaled = np.empty(len(values), dtype=object)
@@ -351,7 +351,7 @@ def flip_signs(vectors: Array) -> Array:
     largest = (
         vectors[np.arange(len(vectors)), np.abs(vectors).argmax(axis=1)] if vectors.size else np.ones(len(vectors))
     )
-    return np.asarray(vectors * np.where(largest < 0, -1.0, 1.0)[:, None])
+    return np.asarray(vectors * np.where(largest < 0, -1.0, 1.0)[:, None] + 0.0)  # no negative zeros
 
 
 def symmetric_eigenpairs(a: Array, b: Array | None = None) -> tuple[Array, Array]:

@@ -335,9 +335,9 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         if isinstance(self.shrinkage, str):
-            raise ValueError(  # noqa: TRY004 -- scikit-learn takes this string
+            raise ValueError(  # noqa: TRY004 -- a string is allowed
                 "Got shrinkage='auto', but expected None or a number: Ledoit-Wolf's estimate needs fourth moments, "
-                "which a PSR does not hold. The oracle approximating shrinkage (OAS) does not; it is planned as the way."
+                "which a PSR does not hold. The oracle approximating shrinkage (OAS) needs none: it is planned."
             )
         by_class = psr.by_class()
         total, classes = psr.moments(), [each.moments() for each in by_class.values()]

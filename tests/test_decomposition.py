@@ -1,0 +1,105 @@
+"""Principal components: near scikit-learn, and their likelihood as a function of the statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+
+from sklearn_symfed.decomposition import FederatedPCA
+from sklearn_symfed.psr import PSR
+
+X = load_iris().data
+SKEWED = X**2 + np.arange(4)
+NAMES = [
+    "components_",
+    "explained_variance_",
+    "explained_variance_ratio_",
+    "singular_values_",
+    "mean_",
+    "noise_variance_",
+    "n_components_",
+    "n_samples_",
+]
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("n_components", [None, 1, 3, 0.9, 0.999999])
+def test_is_near_scikit_learn(n_components, whiten):
+    """scikit-learn's SVD of the rows agrees to 1e-10, signs included."""
+    mine = FederatedPCA(n_components, whiten=whiten).fit(X)
+    theirs = PCA(n_components, whiten=whiten, svd_solver="full").fit(X)
+    for name in NAMES:
+        a, b = getattr(mine, name), getattr(theirs, name)
+        assert np.shape(a) == np.shape(b)
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(mine.transform(X), theirs.transform(X), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(mine.fit_transform(X), theirs.transform(X), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(mine.inverse_transform(mine.transform(X)), theirs.inverse_transform(theirs.transform(X)))
+    assert mine.get_feature_names_out().tolist() == [f"federatedpca{i}" for i in range(mine.n_components_)]
+
+
+def test_fewer_rows_than_features():
+    """There are at most as many components as rows."""
+    rows = SKEWED[:3]
+    mine, theirs = FederatedPCA().fit(rows), PCA().fit(rows)
+    assert mine.components_.shape == theirs.components_.shape == (3, 4)
+    np.testing.assert_allclose(mine.explained_variance_[:2], theirs.explained_variance_[:2], rtol=1e-10)
+    np.testing.assert_allclose(mine.components_[:2], theirs.components_[:2], rtol=1e-9, atol=1e-13)
+
+
+def test_rows_far_from_zero():
+    """An offset of 1e9 standard deviations changes nothing but the mean."""
+    x = np.rint(X * 1000)
+    far, near = FederatedPCA().fit(x + 2.0**40), FederatedPCA().fit(x)
+    assert far.components_.tolist() == near.components_.tolist()
+    assert far.explained_variance_.tolist() == near.explained_variance_.tolist()
+
+
+def test_weights():
+    """Integer weights repeat rows; float weights count as in numpy's weighted covariance."""
+    weights = np.random.default_rng(0).integers(0, 4, len(X))
+    repeated = FederatedPCA().fit(np.repeat(X, weights, axis=0))
+    weighted = FederatedPCA().fit(X, sample_weight=weights)
+    for name in NAMES:
+        assert np.array_equal(getattr(repeated, name), getattr(weighted, name)), name
+    floats = np.random.default_rng(0).uniform(0.5, 3, len(X))
+    model = FederatedPCA().fit(X, sample_weight=floats)
+    values = np.linalg.eigvalsh(np.cov(X.T, aweights=floats))[::-1]
+    np.testing.assert_allclose(model.explained_variance_, values, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_components", [1, 3, None])
+def test_score_of_statistics(n_components):
+    """The average log-likelihood of a PSR is that of its rows, and near scikit-learn's."""
+    model = FederatedPCA(n_components).fit(X)
+    other = X[::3] + 0.1
+    assert model.score(PSR.from_rows(other)) == pytest.approx(model.score(other), rel=1e-10)
+    theirs = PCA(n_components, svd_solver="full").fit(X)
+    assert model.score(PSR.from_rows(other)) == pytest.approx(theirs.score(other), rel=1e-9)
+
+
+def test_a_target_is_no_feature():
+    """With a PSR, y names columns to leave out, so that a pipeline can pass its target on."""
+    psr = PSR.from_rows(X)
+    without = FederatedPCA().fit(psr.drop("x3"))
+    assert np.array_equal(FederatedPCA().fit(psr, "x3").components_, without.components_)
+    assert np.array_equal(FederatedPCA().fit(psr, ["x3"]).components_, without.components_)
+
+
+def test_refusals():
+    """One row has no variance, and there are no more components than features."""
+    with pytest.raises(ValueError, match="1 sample"):
+        FederatedPCA().fit(X[:1])
+    with pytest.raises(ValueError, match="n_components=5 must be between 0 and"):
+        FederatedPCA(5).fit(X)
+    with pytest.raises(ValueError, match="n_components"):
+        FederatedPCA("mle").fit(X)
+
+
+def test_no_variance_has_no_shares():
+    """Shares of no variance are undefined: NaN, not zero."""
+    model = FederatedPCA().fit(np.ones((5, 2)))
+    assert np.isnan(model.explained_variance_ratio_).all()
+    assert model.explained_variance_.tolist() == [0.0, 0.0]
