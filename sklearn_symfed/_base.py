@@ -465,6 +465,9 @@ class _NamedColumns:
     def __getitem__(self, name: str) -> Any:
         return self._arrays[name]
 
+    def __len__(self) -> int:
+        return len(self._arrays[self.columns[0]])
+
 
 def _named(y: Any, name: str) -> Any:
     array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y).view(_NamedArray)

@@ -5,7 +5,21 @@ Needs the extra ``test``: ``pip install 'sklearn-symfed[test]'``.
 
 from __future__ import annotations
 
+from sklearn_symfed.testing._equivalence import assert_federated_equals_central, assert_same_fit, federated_psrs
 from sklearn_symfed.testing._laws import PSRLaws, exact_moments
 from sklearn_symfed.testing._strategies import class_labels, finite_rows, partitions, weights
+from sklearn_symfed.testing._transports import FaultyTransport, TransportTests
 
-__all__ = ["PSRLaws", "class_labels", "exact_moments", "finite_rows", "partitions", "weights"]
+__all__ = [
+    "FaultyTransport",
+    "PSRLaws",
+    "TransportTests",
+    "assert_federated_equals_central",
+    "assert_same_fit",
+    "class_labels",
+    "exact_moments",
+    "federated_psrs",
+    "finite_rows",
+    "partitions",
+    "weights",
+]
