@@ -1,8 +1,8 @@
 """What exactness asks of this process: an ordinary BLAS, and gradual underflow in the calling thread.
 
 Sums of products of small integers are exact in float64 in any order of summation, which holds for every BLAS that
-multiplies and adds.  It does not hold for one that uses Strassen's scheme or emulates float64, and a thread that flushes
-subnormal numbers to zero loses digits in silence.  Both are checked, never assumed.
+multiplies and adds.  It does not hold for one that uses Strassen's scheme or emulates float64, and a thread that
+flushes subnormal numbers to zero loses digits in silence.  Both are checked, never assumed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def require_gradual_underflow() -> None:
     """
     if not np.array_equal(_TINY * _SCALES, _EXPECTED):
         msg = (
-            "This thread flushes subnormal numbers to zero (FTZ or DAZ is set), so digits would be lost. A library that "
-            "was compiled with -ffast-math sets this mode when it is loaded: import it in another process, or reset the "
-            "mode before learning."
+            "This thread flushes subnormal numbers to zero (FTZ or DAZ is set), so digits would be lost. A library "
+            "that was compiled with -ffast-math sets this mode when it is loaded: import it in another process, or "
+            "reset the mode before learning."
         )
         raise ArithmeticModeError(msg)
 

@@ -13,8 +13,8 @@
         planes  i32 for each key and entry; entries are rows, sum of squared weights, and the upper triangle of the
                 augmented Gram matrix over the sorted names, row by row
 
-All numbers are little-endian.  A reader checks every length against what is there before it allocates, and refuses bytes
-that are not canonical, so that equal digests mean equal bytes and the other way round.
+All numbers are little-endian.  A reader checks every length against what is there before it allocates, and refuses
+bytes that are not canonical, so that equal digests mean equal canonical bytes and the other way round.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from sklearn_symfed.exceptions import FormatError, SchemaError
+from sklearn_symfed.exceptions import DataError, FormatError
+from sklearn_symfed.psr._labels import MAX_LABEL_BYTES, MAX_LABELS, Label, as_label, sorted_labels
 from sklearn_symfed.psr._layout import packed_length, selection
 from sklearn_symfed.psr._limbs import Limbs
-from sklearn_symfed.psr._rows import Label, sorted_labels
 from sklearn_symfed.psr._schema import MAX_COLUMNS, MAX_NAME_BYTES, Schema
 
 __all__ = ["VERSION", "Cells", "canonical_bytes", "decode", "digest_of", "encode"]
 
 MAGIC = b"SYMF-PSR"
 VERSION = 1
-_MAX_LABELS = 100_000
-_MAX_LABEL_BYTES = 65_535
+_MAX_PACKED_LABEL = MAX_LABEL_BYTES + 3  # msgpack puts up to three bytes in front of a string
 # Sums of weighted products of doubles lie between 2**-3222 and 2**3072 times a count: limbs -101 to 98 and some room.
 _MAX_KEY = 128
 _KIND = "numeric"
@@ -48,12 +47,12 @@ Cells = dict[Label | None, Limbs]
 def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
     """Return the bytes that the digest is taken of; they do not depend on the order of columns."""
     names = sorted(schema.names)
-    if tuple(names) != schema.names:
+    if cells and tuple(names) != schema.names:
         index = selection(len(names), schema.positions(names))
         cells = {label: state.take(index) for label, state in cells.items()}
     header = msgpack.packb([[[name, _KIND] for name in names], schema.classes])
     out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
-    for label in sorted(cells, key=_label_order):
+    for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
         packed = msgpack.packb(label)
         out += [struct.pack("<H", len(packed)), packed, struct.pack("<H", len(state.keys))]
@@ -93,30 +92,26 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
     schema = _read_header(reader, order)
     cells: Cells = {}
     length = packed_length(len(schema.names))
-    for _ in range(reader.number("<I", "number of classes", _MAX_LABELS)):
+    for _ in range(reader.number("<I", "number of classes", MAX_LABELS)):
         label = _read_label(reader, schema)
         keys = reader.array("<i2", reader.number("<H", "number of planes", 2 * _MAX_KEY + 1), "plane keys").astype(int)
         planes = reader.array("<i4", len(keys) * length, "planes").reshape(len(keys), length).astype(np.int32)
         if not len(keys) or np.any(np.diff(keys) <= 0) or np.abs(keys).max() > _MAX_KEY or not planes.any(axis=1).all():
             msg = "Got a PSR whose planes are not in canonical form."
             raise FormatError(msg)
-        if cells and _label_order(label) <= _label_order(next(reversed(cells))):
-            msg = "Got a PSR whose class labels are not ascending."
+        if cells and not _ascending(next(reversed(cells)), label):
+            msg = "Got a PSR whose class labels are not ascending, or not of one kind."
             raise FormatError(msg)
         cells[label] = Limbs(length, tuple(keys.tolist()), planes)
     reader.finish()
-    try:
-        sorted_labels(label for label in cells if label is not None)
-    except SchemaError as error:
-        raise FormatError(str(error)) from None
-    if tuple(sorted(schema.names)) != schema.names:
+    if cells and tuple(sorted(schema.names)) != schema.names:
         index = selection(len(order), order.tolist())
         cells = {label: state.take(index) for label, state in cells.items()}
     return schema, cells
 
 
-def _label_order(label: Label | None) -> tuple[str, Any]:
-    return type(label).__name__, label
+def _ascending(first: Any, second: Any) -> bool:
+    return type(first) is type(second) and first is not None and first < second
 
 
 def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
@@ -139,11 +134,17 @@ def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
 
 
 def _read_label(reader: _Reader, schema: Schema) -> Label | None:
-    label = _unpack(reader.take(reader.number("<H", "label length", _MAX_LABEL_BYTES), "label"))
-    if (label is None) != (schema.classes is None) or not isinstance(label, (bool, int, str, type(None))):
-        msg = f"Got a class label of type {type(label).__name__}, but expected bool, int or str."
+    label = _unpack(reader.take(reader.number("<H", "label length", _MAX_PACKED_LABEL), "label"))
+    if label is None and schema.classes is None:
+        return None
+    try:
+        known = schema.classes is not None and isinstance(label, (bool, int, str)) and as_label(label) == label
+    except DataError:
+        known = False
+    if not known:
+        msg = f"Got a class label of type {type(label).__name__} that is none: expected bool, int or composed str."
         raise FormatError(msg)
-    return label
+    return as_label(label)
 
 
 def _unpack(data: memoryview) -> Any:

@@ -2,15 +2,15 @@
 
 Owns the kernel only: float64 or float32 rows in, integers on the grid out.  What the columns mean is not known here.
 
-A column is read in units of ``2**u`` and split into balanced digits of 23 bits, ``x = sum_k h_k * 2**(u - 23 k)``.  Units,
-number of digits and block sizes follow the data and serve speed alone: every path below is free of error, so none of
-them can change a bit of the result.
+A column is read in units of ``2**u`` and split into balanced digits of 23 bits, ``x = sum_k h_k * 2**(u - 23 k)``.
+Units, number of digits and block sizes follow the data and serve speed alone: every path below is free of error, so
+none of them can change a bit of the result.
 
 1. A remainder after the last digit sends its row through again with one more digit.
 2. Products of digits are Gram matrices of 512 rows (``syrk``); mixed products come from
    ``h'l + l'h = (h + l)'(h + l) - h'h - l'l``.
-3. Certificate: where all diagonal entries are below 2**53, Cauchy-Schwarz bounds every partial sum of every entry, so the
-   product is exact in any order of summation.  A block without certificate goes again with wider units.
+3. Certificate: where all diagonal entries are below 2**53, Cauchy-Schwarz bounds every partial sum of every entry, so
+   the product is exact in any order of summation.  A block without certificate goes again with wider units.
 4. Exponents beyond the range of this scheme take a path of integer shifts.
 """
 
@@ -85,7 +85,7 @@ class ExactGram:
         wide = ExactGram(self.n_columns + len(columns))
         wide.add(np.hstack([x, low]), exponent)
         size = self.n_columns + 1
-        folded = Accumulator(self._lanes.shape)
+        folded = wide._lanes.like(self._lanes.shape, 4)  # an entry adds up at most four
         for key, lane in wide._lanes.lanes.items():
             rows = lane[:size]
             rows[columns + 1] += lane[size:]
@@ -119,7 +119,7 @@ class ExactGram:
     def _add_rows(
         self, x: Floats, exponent: int, units: Int64 | None = None, n_digits: int | None = None, retries: int = 0
     ) -> None:
-        if not len(x):
+        if not x.size:
             return
         if units is None:
             units = _guess_units(x)
@@ -132,22 +132,21 @@ class ExactGram:
         deferred: list[Floats] = []
         uncertified: list[Floats] = []
         scale = np.ldexp(1.0, -units)
-        with np.errstate(under="raise", over="raise", invalid="raise"):
-            for start in range(0, len(x), products.rows):
-                rows = x[start : start + products.rows]
-                try:
-                    left_over = products.split(rows, scale)
-                except FloatingPointError:  # a value too small or too large for these units
-                    self._add_by_shifts(rows, exponent)
+        for start in range(0, len(x), products.rows):
+            rows = x[start : start + products.rows]
+            try:
+                left_over = products.split(rows, scale)
+            except FloatingPointError:  # a value too small or too large for these units
+                self._add_by_shifts(rows, exponent)
+                continue
+            if left_over.any():
+                if left_over.mean() > 0.6:
+                    deferred.append(rows)
                     continue
-                if left_over.any():
-                    if left_over.mean() > 0.6:  # noqa: PLR2004
-                        deferred.append(rows)
-                        continue
-                    deferred.append(rows[left_over])
-                    products.blank(left_over)
-                if not products.multiply():
-                    uncertified.append(rows[~left_over])
+                deferred.append(rows[left_over])
+                products.blank(left_over)
+            if not products.multiply():
+                uncertified.append(rows[~left_over])
         products.flush(self._lanes, units, exponent)
         if uncertified:
             self._widen(np.concatenate(uncertified), exponent, units, retries)
@@ -157,7 +156,7 @@ class ExactGram:
     def _widen(self, x: Floats, exponent: int, units: Int64, retries: int) -> None:
         """Send rows without certificate again: rare outliers with units of their own, the rest with wider ones."""
         outliers = (np.abs(x) > np.ldexp(1.0, np.minimum(units + 22, 1023))).any(axis=1)
-        if 0 < outliers.mean() < 0.3:  # noqa: PLR2004
+        if 0 < outliers.mean() < 0.3:
             self._add_rows(x[~outliers], exponent, units + 1, None, retries + 1)
             x = x[outliers]
         wider = np.maximum(_exponent(np.abs(x).max(axis=0)) - 21, units + 1)
@@ -216,25 +215,32 @@ class _DigitProducts:
         self._digits = buffers[:n_digits]
         self._rest, self._mixed = buffers[-1], buffers[-2]
         self._n_digits = n_digits
-        self._used = self._padded = 0
+        self._padded = 0
         self._products: dict[tuple[int, int], Int64] = {}
         self._sums: dict[int, Int64] = {}
 
     def split(self, rows: Floats, scale: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Split rows into digits; return a mask of the rows that leave a remainder."""
-        self._used = used = len(rows)
+        """Split rows into digits; return a mask of the rows that leave a remainder.
+
+        Raises
+        ------
+        FloatingPointError
+            If a product with `scale` would be rounded.
+        """
+        used = len(rows)
         self._padded = used if used <= _BLOCK else -(-used // _BLOCK) * _BLOCK
         rest = self._rest[:used]
-        np.multiply(rows, scale, out=rest)
-        for k, digit in enumerate(self._digits):
-            if k:
-                np.multiply(rest, 2.0**_DIGIT, out=rest)
-            np.rint(rest, out=digit[:used])
-            np.subtract(rest, digit[:used], out=rest)
-            digit[used : self._padded] = 0.0
+        with np.errstate(under="raise", over="raise", invalid="raise"):
+            np.multiply(rows, scale, out=rest)
+            for k, digit in enumerate(self._digits):
+                if k:
+                    np.multiply(rest, 2.0**_DIGIT, out=rest)
+                np.rint(rest, out=digit[:used])
+                np.subtract(rest, digit[:used], out=rest)
+                digit[used : self._padded] = 0.0
         if rest.max() == 0.0 == rest.min():
             return np.zeros(used, dtype=bool)
-        return rest.any(axis=1)
+        return np.asarray(rest.any(axis=1))
 
     def blank(self, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> None:
         """Zero the digits of some rows."""
@@ -244,6 +250,11 @@ class _DigitProducts:
 
     def multiply(self) -> bool:
         """Add the products of the digits that were split last; return False, adding nothing, without certificate."""
+        # Some BLAS set spurious floating-point flags: the certificate is what tells an overflow.
+        with np.errstate(all="ignore"):
+            return self._multiply()
+
+    def _multiply(self) -> bool:
         blocks = (max(1, self._padded // _BLOCK), -1, self._digits[0].shape[1])
         grams: dict[tuple[int, int], Floats] = {}
         for k in range(self._n_digits):
@@ -294,7 +305,7 @@ def _largest(x: Floats) -> Floats:
     whole = n_rows // fold * fold
     folded = x[:whole].reshape(-1, fold * n_columns)  # narrow reductions are slow: fold rows into wide ones
     largest = np.maximum(folded.max(axis=0), -folded.min(axis=0)).reshape(fold, n_columns).max(axis=0)
-    return np.maximum(largest, np.abs(x[whole:]).max(axis=0)) if whole < n_rows else largest
+    return np.asarray(np.maximum(largest, np.abs(x[whole:]).max(axis=0)) if whole < n_rows else largest)
 
 
 def _guess_units(x: Floats) -> Int64:
@@ -320,7 +331,7 @@ def _guess_digits(x: Floats, units: Int64) -> int:
         rest = rest * np.ldexp(1.0, -units)
         for n_digits in range(1, _MAX_DIGITS):
             rest = (rest - np.rint(rest)) * 2.0**_DIGIT
-            if rest.any(axis=1).mean() < 0.12:  # noqa: PLR2004
+            if rest.any(axis=1).mean() < 0.12:
                 return n_digits
     return 3
 

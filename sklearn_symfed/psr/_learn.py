@@ -12,8 +12,9 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from sklearn_symfed.psr._exact import CHUNK_ROWS, ExactGram, NotFiniteError
+from sklearn_symfed.psr._labels import Label
 from sklearn_symfed.psr._limbs import Limbs
-from sklearn_symfed.psr._rows import Label, Rows
+from sklearn_symfed.psr._rows import Rows
 
 __all__ = ["learn"]
 
@@ -50,8 +51,7 @@ def _groups(rows: Rows) -> Iterator[tuple[Label | None, Array | None]]:
         return
     order = np.argsort(rows.codes, kind="stable")
     ends = np.cumsum(np.bincount(rows.codes, minlength=len(rows.labels)))
-    for label, members in zip(rows.labels, np.split(order, ends[:-1]), strict=False):
-        yield label, members
+    yield from zip(rows.labels, np.split(order, ends[:-1]), strict=False)
 
 
 def _learn_chunks(rows: Rows, chunks: list[slice | Array]) -> ExactGram:
@@ -61,7 +61,7 @@ def _learn_chunks(rows: Rows, chunks: list[slice | Array]) -> ExactGram:
         weights = None if rows.weights is None else rows.weights[chunk]
         try:
             for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):
-                if low is None:
+                if low is None or split is None:
                     gram.add(x[some], exponent)
                 else:
                     gram.add_split(x[some], low[some], split, exponent)
@@ -71,7 +71,7 @@ def _learn_chunks(rows: Rows, chunks: list[slice | Array]) -> ExactGram:
 
 
 def _bits(weights: Array) -> Iterator[tuple[int, Array]]:
-    """Yield exponents and the rows whose weight has that bit: a weight is a sum of powers of two, each an exact scale."""
+    """Yield exponents and the rows whose weight has that bit: weights are sums of powers of two, exact scales."""
     if weights.dtype.kind == "f":
         mantissa, exponents = np.frexp(weights)
         integers, exponents = np.ldexp(mantissa, 53).astype(np.int64), exponents.astype(np.int64) - 53
@@ -82,7 +82,7 @@ def _bits(weights: Array) -> Iterator[tuple[int, Array]]:
         return
     for exponent in range(int(exponents[present].min()), int(exponents[present].max()) + 63):
         shift = exponent - exponents
-        some = (shift >= 0) & (shift < 63) & ((integers >> np.clip(shift, 0, 62)) & 1 == 1)  # noqa: PLR2004
+        some = (shift >= 0) & (shift < 63) & ((integers >> np.clip(shift, 0, 62)) & 1 == 1)
         if some.any():
             yield exponent, some
 

@@ -2,8 +2,8 @@
 
 Owns the canonical form, its addition, and the way to and from Python integers.  Knows nothing of rows or columns.
 
-Entry ``i`` of a vector is ``sum(planes[j, i] * 2**(32 * keys[j]) for j)``.  Digits lie in ``[-2**31, 2**31)`` and planes
-that are zero are dropped, so every vector has exactly one representation.
+Entry ``i`` of a vector is ``sum(planes[j, i] * 2**(32 * keys[j]) for j)``.  Digits lie in ``[-2**31, 2**31)`` and
+planes that are zero are dropped, so every vector has exactly one representation.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Limbs:
                 index += 1
             words[:, j] = value & _MASK
             carry = value >> LIMB_BITS
-        if n_words == 2:  # noqa: PLR2004
+        if n_words == 2:
             out[:] = words.view("<i8").ravel().tolist()
         else:
             raw, step = words.tobytes(), 4 * n_words
@@ -121,7 +121,7 @@ class Limbs:
     def take(self, index: np.ndarray[Any, Any]) -> Limbs:
         """Return the entries at `index`; planes that become zero are dropped."""
         planes = self.planes[:, index]
-        kept = planes.any(axis=1) if planes.size else np.zeros(len(self.keys), dtype=bool)
+        kept = np.asarray(planes.any(axis=1)).tolist()
         keys = tuple(key for key, keep in zip(self.keys, kept, strict=True) if keep)
         return Limbs(len(index), keys, np.ascontiguousarray(planes[kept]))
 
@@ -203,6 +203,12 @@ class Accumulator:
         self._adds += other._adds + 1
         for key, lane in other.lanes.items():
             self.lanes[key] = self.lanes[key] + lane if key in self.lanes else lane.copy()
+
+    def like(self, shape: tuple[int, ...], times: int) -> Accumulator:
+        """Return an empty accumulator whose lanes will be sums of `times` of these."""
+        other = Accumulator(shape)
+        other._adds = times * self._adds
+        return other
 
     def _carry(self) -> None:
         limbs = self.limbs()

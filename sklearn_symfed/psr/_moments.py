@@ -37,7 +37,7 @@ def quotient(numerator: int, denominator: int, exponent: int = 0) -> float:
     else:
         denominator <<= -exponent
     try:
-        return numerator / denominator  # CPython rounds a quotient of integers correctly
+        return numerator / denominator + 0.0  # CPython rounds a quotient of integers correctly; no -0.0 from underflow
     except OverflowError:
         return math.inf if (numerator < 0) == (denominator < 0) else -math.inf
 
@@ -70,9 +70,9 @@ class Moments:
 
     Notes
     -----
-    Every float64 view is the exact value rounded once to nearest, ties to even.  With weights that are not repetitions,
-    ``ddof`` follows ``numpy.cov(aweights=...)``: the divisor is ``W - ddof * sum(w**2) / W`` with ``W = sum(w)``; without
-    weights that is ``n - ddof``.  Undefined values are NaN.
+    Every float64 view is the exact value rounded once to nearest, ties to even.  With weights that are not
+    repetitions, ``ddof`` follows ``numpy.cov(aweights=...)``: the divisor is ``W - ddof * sum(w**2) / W`` with
+    ``W = sum(w)``; without weights that is ``n - ddof``.  Undefined values are NaN.
 
     Examples
     --------
@@ -179,7 +179,7 @@ class Moments:
         # comoments over (W*W - ddof * sum_w2), where sum_w2 has the exponent once and W*W has it twice
         squared = self.sum_w2 << -self.exponent if self.exponent < 0 else self.sum_w2
         weight = total * total if self.exponent < 0 else (total * total) << self.exponent
-        shift = 0 if self.exponent < 0 else self.exponent
+        shift = max(self.exponent, 0)
         divisor = weight * under - over * squared
         if divisor <= 0:
             return np.full(comoments.shape, np.nan)

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import html
 import os
+import threading
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-
-from sklearn_symfed.exceptions import FormatError, ForgetError, SchemaError
+from sklearn_symfed.exceptions import ForgetError, FormatError, SchemaError
 from sklearn_symfed.psr import _codec
+from sklearn_symfed.psr._labels import Label, sorted_labels
 from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
 from sklearn_symfed.psr._learn import learn
 from sklearn_symfed.psr._limbs import Limbs
 from sklearn_symfed.psr._moments import Moments
-from sklearn_symfed.psr._rows import Label, read_rows, sorted_labels
+from sklearn_symfed.psr._rows import read_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 
 __all__ = ["PSR"]
@@ -29,9 +30,9 @@ class PSR:
     """Exact, mergeable statistics that stand for the rows they have seen.
 
     A PSR holds, for all rows or for each class: their number, the sum of squared weights, and the augmented Gram matrix
-    ``[1, X]' W [1, X]`` (sum of weights, column sums, products), all as integers on a binary grid.  Nothing is rounded, so
-    ``+`` is associative and commutative, ``-`` is its inverse, and two PSRs are equal exactly when they stand for the
-    same rows, in whatever order, batches or number of threads they were learned.
+    ``[1, X]' W [1, X]`` (sum of weights, column sums, products), all as integers on a binary grid.  Nothing is rounded,
+    so ``+`` is associative and commutative, ``-`` is its inverse, and two PSRs are equal when they stand for the same
+    rows, in whatever order, batches or number of threads they were learned.
 
     Make one with `PSR.from_rows`, `PSR.zero`, `PSR.load` or `PSR.from_bytes`.
 
@@ -68,7 +69,7 @@ class PSR:
     @classmethod
     def from_rows(
         cls,
-        X: Any,  # noqa: N803
+        X: Any,
         y: Any = None,
         *,
         classes: str | bool | None = None,
@@ -164,6 +165,7 @@ class PSR:
             return self
         if not isinstance(other, PSR):
             return NotImplemented
+        self._require_same_kind(other)
         cells = dict(self._cells)
         for label, state in other._in_order_of(self._schema)._cells.items():
             cells[label] = cells[label] + state if label in cells else state
@@ -174,6 +176,7 @@ class PSR:
     def __sub__(self, other: object) -> PSR:
         if not isinstance(other, PSR):
             return NotImplemented
+        self._require_same_kind(other)
         cells = dict(self._cells)
         for label, state in other._in_order_of(self._schema)._cells.items():
             cells[label] = cells.get(label, Limbs(state.length)) - state
@@ -183,6 +186,10 @@ class PSR:
                 msg = f"Cannot forget rows that were never learned: {wrong}{where} would remain. Nothing was changed."
                 raise ForgetError(msg)
         return PSR(self._schema, cells)
+
+    def _require_same_kind(self, other: PSR) -> None:
+        if self._schema.classes is not None and other._schema.classes is not None:
+            sorted_labels([*self.labels, *other.labels])  # the keys True and 1 would be one
 
     def _in_order_of(self, schema: Schema) -> PSR:
         if self._schema.names == schema.names and self._schema.classes == schema.classes:
@@ -276,7 +283,7 @@ class PSR:
         FormatError
             If the bytes are anything else, of an unknown version, or describe statistics that no rows have.
         """
-        schema, cells = _codec.decode(bytes(data))
+        schema, cells = _codec.decode(bytes(memoryview(data)))
         for state in cells.values():
             wrong = impossibility(state, len(schema.names))
             if wrong:
@@ -287,7 +294,7 @@ class PSR:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the PSR to a file, whole or not at all."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         try:
             with temporary.open("wb") as file:
                 file.write(self.to_bytes())

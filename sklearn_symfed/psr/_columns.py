@@ -1,0 +1,181 @@
+"""From what people pass in to named columns of numbers: arrays, DataFrames, lists, targets.
+
+Owns reading and refusing.  Nothing is rounded, masked or merged in type: what float64 cannot hold stays an integer or
+is refused.  Messages name columns and row positions, never values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
+from sklearn_symfed.psr._schema import normalised
+
+__all__ = ["EXACT_IN_FLOAT64", "column_at", "frame_names", "name_of", "not_finite", "plain_array", "read_columns"]
+
+Array = np.ndarray[Any, Any]
+EXACT_IN_FLOAT64 = 2**53  # integers up to here are floats
+
+
+def frame_names(data: Any) -> list[str] | None:
+    """Return the column names of a DataFrame; None for anything else, and where the names are no strings.
+
+    Raises
+    ------
+    SchemaError
+        If some names are strings and some are not.
+    """
+    if not _is_frame(data):
+        return None
+    names = list(data.columns)
+    strings = [isinstance(name, str) for name in names]
+    if all(strings):
+        return [str(name) for name in names]
+    if any(strings):
+        types = sorted({type(name).__name__ for name in names})
+        msg = f"Got column names of types {types}, but expected all of them to be str."
+        raise SchemaError(msg)
+    return None
+
+
+def name_of(y: Any) -> str | None:
+    """Return the name that a Series, or the only column of a DataFrame, carries."""
+    names = frame_names(y)
+    name = names[0] if names and len(names) == 1 else getattr(y, "name", None)
+    return name if isinstance(name, str) and name else None
+
+
+def column_at(frame: Any, position: int) -> Any:
+    """Return a column of a DataFrame by its position: names may occur twice."""
+    return frame.iloc[:, position] if hasattr(frame, "iloc") else frame[list(frame.columns)[position]]
+
+
+def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[int, list[str], list[Array]]:
+    """Return the number of rows, column names, and arrays of shape (n_rows, n_block_columns) that together hold them.
+
+    Parameters
+    ----------
+    data : array-like or DataFrame
+    prefix : {"x", "y"}
+        Columns without names are called by it and their number.  A single target may be one-dimensional.
+    leave_out : str or None, default=None
+        A column of a DataFrame that is read elsewhere.
+    """
+    if _is_frame(data):
+        names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
+        kept = [i for i, name in enumerate(names) if leave_out is None or normalised(name) != leave_out]
+        arrays = [_as_numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
+        return len(data), [names[i] for i in kept], [array[:, None] for array in arrays]
+    array = plain_array(data, prefix.upper() if prefix == "x" else prefix)
+    if prefix == "y" and array.ndim == 1:
+        name = name_of(data) or "y"
+        return len(array), [name], [_as_numbers(array, name)[:, None]]
+    if array.ndim != 2:
+        msg = (
+            f"Expected 2D array, got {array.ndim}D array instead: shape {array.shape}. Reshape your data: "
+            "array.reshape(-1, 1) if it is a single column, array.reshape(1, -1) if it is a single row."
+        )
+        raise DataError(msg)
+    names = [f"{prefix}{i}" for i in range(array.shape[1])]
+    if array.dtype.kind == "O":
+        return len(array), names, [_as_numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
+    return len(array), names, [_as_numbers(array, names[0])] if names else []
+
+
+def plain_array(data: Any, what: str) -> Array:
+    """Return `data` as an array that holds the same values: none masked, none rounded on the way.
+
+    Raises
+    ------
+    DataError
+        If `data` is ragged, masked, sparse or a matrix.
+    """
+    if issparse(data) or isinstance(data, np.matrix):
+        msg = f"Got sparse data or np.matrix for {what}, but dense data is required: use .toarray() or np.asarray()."
+        raise DataTypeError(msg)
+    values = data.to_numpy() if hasattr(data, "to_numpy") else data
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        msg = f"Got masked values in {what}, but expected none: drop these rows, or fill them."
+        raise DataError(msg)
+    try:
+        array = np.asarray(values)
+        if isinstance(values, (list, tuple)) and array.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                rounded = bool((np.abs(array) >= EXACT_IN_FLOAT64).any())
+            array = np.asarray(values, dtype=object) if rounded else array  # integers beside floats lose digits
+    except (TypeError, ValueError):
+        msg = f"Got {what} of type {type(data).__name__} that is no array, but expected rows of equal length."
+        raise DataError(msg) from None
+    return array
+
+
+def not_finite(what: str, name: str, row: int) -> DataError:
+    """Return the error for a value that is missing or infinite."""
+    msg = (
+        f"Input contains {what}: column {name!r}, row {row} (counted from 0). "
+        "Expected finite numbers; nothing was learned."
+    )
+    return DataError(msg)
+
+
+def _is_frame(data: Any) -> bool:
+    if not hasattr(data, "columns") or not hasattr(data, "__getitem__"):
+        return False
+    if not hasattr(data, "iloc") and hasattr(data, "column_names"):
+        msg = f"Got a {type(data).__name__}, but expected an array or a DataFrame: convert it, with .to_pandas()."
+        raise DataTypeError(msg)
+    return True
+
+
+def _as_numbers(array: Array, name: str) -> Array:
+    """Return bool, integer or float values that can be learned without rounding."""
+    kind = array.dtype.kind
+    if kind == "O":
+        return _objects_as_numbers(array, name)
+    if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8):
+        return array.astype(np.float64) if array.dtype in (np.float16, np.bool_) else array
+    advice = {
+        "f": "extended precision would be rounded: convert to float64 yourself",
+        "c": "Complex data not supported",
+        "U": "strings are no numbers: encode them, or declare the column as classes",
+        "T": "strings are no numbers: encode them, or declare the column as classes",
+        "S": "bytes are no numbers",
+        "M": "convert dates first, for instance to days since a fixed day: (s - epoch) / np.timedelta64(1, 'D')",
+        "m": "convert durations first, for instance to seconds: s / np.timedelta64(1, 's')",
+    }.get(kind, "expected numbers")
+    msg = f"Got column {name!r} of dtype {array.dtype}, but expected bool, integer or float up to 64 bits; {advice}."
+    raise DataTypeError(msg)
+
+
+def _objects_as_numbers(array: Array, name: str) -> Array:
+    values = array.tolist()
+    kinds = {type(value) for value in values}
+    for row, value in enumerate(values) if kinds - {bool, int, float} else ():
+        if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+            raise not_finite("NaN (a missing value)", name, row)
+        if isinstance(value, (str, bytes)):
+            return _as_numbers(np.array(["string"]), name)
+        if isinstance(value, np.longdouble | np.complexfloating | complex):
+            return _as_numbers(np.array([value]), name)
+        if not isinstance(value, (bool, int, float, np.number, np.bool_)) or isinstance(value, np.timedelta64):
+            msg = (
+                f"Got an object in column {name!r}, row {row}: "
+                f"argument must be a string or a real number, not {type(value).__name__!r}."
+            )
+            raise DataTypeError(msg)
+    if all(issubclass(kind, (bool, np.bool_, int, np.integer)) for kind in kinds):
+        integers = [int(value) for value in values]
+        try:
+            return np.array(integers, dtype=np.uint64 if integers and min(integers) >= 0 else np.int64)
+        except OverflowError:
+            msg = f"Got integers beyond 64 bits in column {name!r}, but expected int64 or uint64."
+            raise DataTypeError(msg) from None
+    if any(isinstance(value, (int, np.integer)) and abs(int(value)) > EXACT_IN_FLOAT64 for value in values):
+        msg = (
+            f"Got integers beyond 2**53 among floats in column {name!r}, but expected one type: they would be rounded."
+        )
+        raise DataTypeError(msg)
+    return array.astype(np.float64)
