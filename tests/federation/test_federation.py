@@ -1,0 +1,454 @@
+"""Nodes with stores and transports converge, tell what they did, and come back from being killed."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+
+from sklearn_symfed.exceptions import FederationError, SchemaError, StoreError, TransportError
+from sklearn_symfed.federation import Federation, SettingError, Store
+from sklearn_symfed.federation import _federation as federation_module
+from sklearn_symfed.federation._envelope import decode
+from sklearn_symfed.federation.transports import MemoryTransport, open_transport
+from sklearn_symfed.psr import PSR
+from sklearn_symfed.testing._transports import FaultyTransport
+
+A, B, C = (PSR.from_rows([[float(number), 2.0]]) for number in range(3))
+
+
+@pytest.fixture
+def url():
+    return f"memory://{uuid.uuid4()}"
+
+
+@pytest.fixture
+def clock():
+    return itertools.count(1000).__next__
+
+
+def node(url, member, *, name="", home=None, clock=lambda: 1000.0, opener=open_transport):
+    store = Store.open(home)
+    if name:
+        return Federation.create(store, name, url, member, clock=clock, opener=opener)
+    return Federation.join(store, url, member, clock=clock, opener=opener)
+
+
+def settle(nodes, rounds=150):
+    """Pulse round after round until nothing is sent or waits any more."""
+    for _ in range(rounds):
+        reports = [member.pulse() for member in nodes]
+        if all(report.converged and not report.sent for report in reports):
+            return
+    raise AssertionError([member.status() for member in nodes])
+
+
+@pytest.fixture
+def pair(url):
+    nodes = [node(url, "a", name="f"), node(url, "b")]
+    for member, psr in zip(nodes, (A, B), strict=True):
+        member.learn(psr)
+    settle(nodes)
+    return nodes
+
+
+def test_nodes_reach_one_state(pair):
+    """Two nodes hold each other's statistics, and know the sums."""
+    a, b = pair
+    assert a.merged == b.merged == A + B
+    assert (a.local, a.peers, b.local, b.peers) == (A, B, B, A)
+    assert a.psr_of("b") == b.psr_of(["b"]) == B
+    assert a.name == b.name == "f"
+    assert a.converged
+    assert b.converged
+
+
+def test_reports(url):
+    """A pulse reports what it did, in one line that begins with its status."""
+    a, b = node(url, "a", name="f"), node(url, "b")
+    assert str(b.pulse()).startswith("pending: no member of the federation has answered yet · version 0 · sent 1 (")
+    a.learn(A)
+    report = a.pulse()
+    assert (report.status, report.version, report.digest) == ("published", 1, A.digest)
+    assert (report.sent, report.received, report.applied, report.refused) == (2, 1, 0, ())
+    report = b.pulse()
+    assert (report.status, report.received, report.applied) == ("unchanged", 2, 1)
+    assert report.bytes_received > len(A.to_bytes()) // 4
+    settle([a, b])
+    report = a.pulse()
+    assert (report.status, report.sent, report.bytes_sent, report.converged) == ("unchanged", 0, 0, True)
+    state = f"version 1 ({A.digest[:12]})"
+    assert str(report) == f"unchanged · {state} · sent 0 (0 bytes) · received 0 (0 bytes) · applied 0 · converged"
+
+
+def test_nothing_is_sent_after_convergence(pair):
+    """Converged nodes that pulse on send nothing, until somebody learns."""
+    assert sum(member.pulse().sent for _ in range(100) for member in pair) == 0
+    pair[0].learn(C)
+    assert not pair[0].converged
+    settle(pair)
+    assert pair[1].merged == A + B + C
+
+
+def test_forget_and_reset(pair):
+    """What is forgotten is gone everywhere after the next pulses."""
+    a, b = pair
+    a.learn(C, "batch")
+    a.learn(C, "batch")
+    settle(pair)
+    assert b.merged == A + B + C
+    a.forget(C, "batch")
+    settle(pair)
+    assert b.merged == A + B
+    a.reset()
+    settle(pair)
+    assert b.merged == B
+    assert a.status().version == 4
+
+
+def test_status_shows_who_has_seen_what(url, clock):
+    """The status lists members with rows, versions and ages, and what each said it holds."""
+    a, b = node(url, "a", name="f", clock=clock), node(url, "b", clock=clock)
+    a.learn(A)
+    settle([a, b])
+    b.learn(B + C)
+    b.pulse()
+    status = b.status()
+    assert (status.federation, status.member, status.url, status.version) == ("f", "b", url, 1)
+    assert (status.converged, status.published, status.pulsing, status.pending) == (False, True, False, None)
+    assert status.seen == {"a": {"a": 1, "b": 0}, "b": {"a": 1, "b": 1}}
+    settle([a, b])
+    (first, second) = a.status().members
+    assert (first.name, first.rows, first.version, first.digest, first.age) == ("a", 1, 1, A.digest, 0)
+    assert (second.name, second.rows, second.version, second.digest) == ("b", 2, 1, (B + C).digest)
+    assert second.age > 0
+    assert a.status().seen == {"a": {"a": 1, "b": 1}, "b": {"a": 1, "b": 1}}
+
+
+def test_rows_that_do_not_fit_are_refused_before_they_are_learned(pair):
+    """Learning columns that the peers do not have is an error that lists them, and changes nothing."""
+    joiner = node(pair[0].url, "c")
+    settle([*pair, joiner])
+    with pytest.raises(SchemaError, match="unexpected columns: \\['y'\\]"):
+        joiner.learn(PSR.from_rows([[1.0, 2.0]], [3.0]), "batch")
+    assert joiner.local is None
+    assert joiner.learn(C, "batch")
+
+
+def test_joiner_with_other_columns_is_refused_by_all(pair, caplog):
+    """A joiner that has learned other columns is refused by everybody, each time with one line that says why."""
+    store = Store.open()
+    store.learn(PSR.from_rows([[1.0, 2.0]], [3.0]))
+    joiner = Federation.join(store, pair[0].url, "c")
+    with caplog.at_level(logging.WARNING, "sklearn_symfed"):
+        reports = [member.pulse() for _ in range(3) for member in [joiner, *pair]]
+    refused = [line for report in reports for line in report.refused]
+    assert refused
+    assert [record.getMessage().partition(" refused ")[2] for record in caplog.records] == refused
+    assert all("columns do not match" in line for line in refused)
+    assert "missing columns" in joiner.status().last_refusal
+    assert pair[0].merged == A + B
+
+
+def test_foreign_bytes_are_refused_and_removed(pair):
+    """A message that is none is refused once, with its reason, and does not come again."""
+    MemoryTransport(pair[0].url, "stranger").publish(b"poison", to="a")
+    assert pair[0].pulse().refused == ("a message: Got a message of 6 bytes, but expected at least 40.",)
+    assert pair[0].pulse().received == 0
+    assert "6 bytes" in pair[0].status().last_refusal
+
+
+def test_create_and_join_misuse(url, tmp_path):
+    """Being a member already, impossible names, schedules and places are errors, and leave no membership."""
+    store = Store.open()
+    for arguments in (("", url, "a"), ("f", url, ""), ("f", url, "a", "sometimes"), ("f", "ftp://x", "a")):
+        with pytest.raises(SettingError):
+            Federation.create(store, *arguments)
+    missing = (tmp_path / "missing").as_uri().replace("file", "dir", 1)
+    with pytest.raises(TransportError):
+        Federation.join(store, missing, "a")
+    assert Federation.resume(store) is None
+    Federation.create(store, "f", missing, "a")
+    with pytest.raises(FederationError, match="already a member"):
+        Federation.join(store, url, "a")
+
+
+def test_closed_membership(pair):
+    """A closed membership says so; closing twice does nothing; the store stays open."""
+    a = pair[0]
+    a.close()
+    a.close()
+    with pytest.raises(FederationError, match="closed"):
+        a.pulse()
+    assert Federation.resume(a._store).merged == A + B
+
+
+def test_share_that_is_away_for_a_while(tmp_path):
+    """A node whose share is not there can be opened, learns, reports the failure, and goes on once it is back."""
+    share = tmp_path / "share"
+    url = share.as_uri().replace("file", "dir", 1)
+    with Store.open(tmp_path / "home") as store:
+        Federation.create(store, "f", url, "a").close()
+        share.rename(tmp_path / "away")
+        a = Federation.resume(store)
+        a.learn(A)
+        with pytest.raises(TransportError, match="expected a folder that exists"):
+            a.pulse()
+        assert "TransportError" in a.status().last_error
+        (tmp_path / "away").rename(share)
+        assert a.pulse().status == "published"
+        assert a.status().last_error is None
+
+
+def test_failed_sending_is_made_up_for(pair, monkeypatch):
+    """A pulse whose carrier fails raises, and the next one publishes the same version."""
+    a, b = pair
+    a.learn(C)
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryTransport, "_publish", fail_with(TransportError("the carrier is away")))
+        with pytest.raises(TransportError):
+            a.pulse()
+    report = a.pulse()
+    assert (report.status, report.version) == ("published", 2)
+    settle(pair)
+    assert b.merged == A + B + C
+
+
+def fail_with(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+def test_uncommitted_messages_come_again(pair, monkeypatch):
+    """When the home cannot be written, nothing is acknowledged, and a later pulse takes the same messages in."""
+    a, b = pair
+    a.learn(C)
+    a.pulse()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "set_word", fail_with(StoreError("full")))
+        with pytest.raises(StoreError):
+            b.pulse()
+    assert b.merged == A + B
+    assert b.pulse().applied == 1
+    assert b.merged == A + B + C
+
+
+def test_version_is_committed_before_it_is_sent(pair, monkeypatch):
+    """At the moment of sending, the store already holds the version and sequence number that go out."""
+    a = pair[0]
+    seen = []
+
+    def publish(self, data, to):
+        pulse = decode(data)
+        store = Federation.resume(a._store)._peers
+        seen.append((pulse.mark, pulse.seq) == (store.mark, store.seq))
+
+    monkeypatch.setattr(MemoryTransport, "_publish", publish)
+    a.learn(C)
+    a.pulse()
+    assert seen == [True]
+
+
+def test_effect_is_committed_before_it_is_acknowledged(pair, monkeypatch):
+    """At the moment of acknowledging, the store already holds the slot."""
+    a, b = pair
+    a.learn(C)
+    a.pulse()
+    seen = []
+    monkeypatch.setattr(MemoryTransport, "_ack", lambda self, delivery: seen.append(b._store.slots["a"].psr))
+    monkeypatch.setattr(federation_module, "_MOST_A_PULSE", 1)
+    b.pulse()
+    assert seen == [A + C]
+
+
+def test_second_home_of_one_name(pair):
+    """When a second home publishes under a name, the first falls silent and says why, until told that it counts."""
+    a, b = pair
+    usurper = node(a.url, "b", clock=lambda: 2000.0)
+    usurper.learn(C)
+    for _ in range(4):
+        usurper.pulse()
+        a.pulse()
+    a.learn(C)
+    a.pulse()
+    b.learn(A)
+    report = b.pulse()
+    assert report.status.startswith("pending: others hold version 1 of incarnation 2000 of this member")
+    assert report.sent == 0
+    assert a.psr_of(["b"]) == C
+    usurper.close()
+    b.new_incarnation()
+    settle(pair)
+    assert a.psr_of(["b"]) == B + A
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("scheme", ["memory", "dir"])
+def test_faulty_carriers_converge(tmp_path, seed, scheme):
+    """Nodes on a carrier that drops, repeats, delays and shuffles converge on the sum once they pulse on."""
+    place = f"memory://{uuid.uuid4()}" if scheme == "memory" else tmp_path.as_uri().replace("file", "dir", 1)
+    chance = random.Random(seed)
+
+    def opener(url, member, *, create=False):
+        inner = open_transport(url, member, create=create)
+        return FaultyTransport(inner, chance.random(), drop=0.3, duplicate=0.3, reorder=0.5, delay=0.3)
+
+    nodes = [node(place, "a", name="f", opener=opener), *(node(place, name, opener=opener) for name in "bcd")]
+    total = 0
+    for step in range(30):
+        member = chance.choice(nodes)
+        psr = PSR.from_rows([[float(step), 1.0 / (step + 1)]])
+        member.learn(psr)
+        total = total + psr
+        chance.choice(nodes).pulse()
+    settle(nodes, rounds=600)
+    assert {member.merged.digest for member in nodes} == {total.digest}
+
+
+def test_background_pulses_converge(pair):
+    """Nodes that pulse in the background take up what is learned meanwhile, and stop when told."""
+    a, b = pair
+    for member in pair:
+        member.start_pulsing(0.01)
+    with pytest.raises(FederationError, match="already"):
+        a.start_pulsing()
+    a.learn(C)
+    wait_until(lambda: b.merged == A + B + C and a.converged and b.converged)
+    assert a.status().pulsing
+    for member in pair:
+        member.stop_pulsing()
+        member.stop_pulsing()
+    assert not a.status().pulsing
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_background_errors_reach_status_and_the_next_call_once(pair, monkeypatch):
+    """An error of the background reaches the status, and the next call raises it once."""
+    a = pair[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryTransport, "_receive", fail_with(TransportError("the carrier is away")))
+        a.start_pulsing(60)
+        wait_until(lambda: a.status().last_error)
+        assert a.status().last_error == "TransportError: the carrier is away"
+        with pytest.raises(TransportError, match="the carrier is away"):
+            a.learn(C)
+    assert a.learn(C)
+    a.close()
+
+
+def test_background_recovers_from_a_failing_carrier(pair, monkeypatch):
+    """A carrier that fails for a while is tried again, and its error is forgotten once a pulse went well."""
+    a, b = pair
+    failures = iter([TransportError("the carrier is away")] * 3)
+    receive = MemoryTransport._receive
+
+    def flaky(self, limit):
+        error = next(failures, None)
+        if error is not None and self.member == "a":
+            raise error
+        return receive(self, limit)
+
+    monkeypatch.setattr(MemoryTransport, "_receive", flaky)
+    a._store.learn(C)
+    a._learned(changed=True)
+    a.start_pulsing(0.002)
+    wait_until(lambda: a.status().version == 2 and a.status().last_error is None)
+    a.stop_pulsing()
+    settle(pair)
+    assert b.merged == A + B + C
+
+
+def test_unexpected_error_ends_the_background(pair, monkeypatch):
+    """An error that is nobody's plan ends the thread and reaches the next call."""
+    a = pair[0]
+    monkeypatch.setattr(MemoryTransport, "_receive", fail_with(ZeroDivisionError("bug")))
+    a.start_pulsing(0.001)
+    wait_until(lambda: not a.status().pulsing)
+    with pytest.raises(ZeroDivisionError):
+        a.stop_pulsing()
+    a.stop_pulsing()
+
+
+def test_threads_share_a_node(pair):
+    """Many threads that learn, pulse and look at one node lose nothing."""
+    a, _ = pair
+
+    def work(index):
+        for step in range(5):
+            a.learn(C, f"{index}-{step}")
+            a.pulse()
+            a.status()
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    settle(pair)
+    assert pair[1].merged == A + B + sum([C] * 20)
+
+
+NODE = """
+import sys, time
+from sklearn_symfed.federation import Federation, Store
+from sklearn_symfed.psr import PSR
+home, url = sys.argv[1:]
+store = Store.open(home)
+node = Federation.resume(store) or Federation.join(store, url, "b")
+for number in range(20):
+    node.learn(PSR.from_rows([[float(number), 2.0]]), str(number))
+    node.pulse()
+    print(number, flush=True)
+while not (node.converged and node.local.n_rows == 20):
+    node.pulse()
+    time.sleep(0.02)
+print("done", flush=True)
+"""
+
+
+def test_killed_node_resumes(tmp_path):
+    """A node killed while it learns and pulses ends where an uninterrupted one would."""
+    url = (tmp_path / "share").as_uri().replace("file", "dir", 1)
+    a = node(url, "a", name="f")
+    a.learn(A)
+    versions = []
+    command = [sys.executable, "-c", NODE, str(tmp_path / "home"), url]
+    for last in ("7", "done"):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in iter(process.stdout.readline, ""):
+                a.pulse()
+                if line.strip() == last:
+                    process.kill()
+                if line.strip() == "19":
+                    threading.Thread(target=answer, args=(a, process)).start()
+        a.pulse()
+        versions.append(dict(a.status().seen["b"])["b"])
+        assert not [line for _, _, line in a._store.refusals]
+    assert versions == sorted(versions)
+    expected = PSR.from_rows([[float(number), 2.0] for number in range(20)])
+    with Store.open(tmp_path / "home") as store:
+        b = Federation.resume(store)
+        settle([a, b])
+        assert b.local == expected
+        assert a.merged == b.merged == A + expected
+
+
+def answer(node, process):
+    while process.poll() is None:
+        node.pulse()
+        time.sleep(0.02)

@@ -1,0 +1,239 @@
+"""A home keeps what was committed, is one node's alone, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from sklearn_symfed.exceptions import FederationError, ForgetError, FormatError, SchemaError, StoreError
+from sklearn_symfed.federation import Store
+from sklearn_symfed.federation import _store as store_module
+from sklearn_symfed.federation._envelope import Mark
+from sklearn_symfed.federation._peers import Slot, Word
+from sklearn_symfed.psr import PSR
+
+A, B = PSR.from_rows([[1.0, 2.0]]), PSR.from_rows([[3.0, 4.0]])
+
+
+@pytest.fixture(params=["disk", "memory"])
+def store(request, tmp_path):
+    with Store.open(tmp_path / "home" if request.param == "disk" else None) as store:
+        yield store
+
+
+def test_a_named_batch_is_learned_once(store):
+    """Learning a named batch again does nothing; other rows under its name are refused."""
+    assert store.local is None
+    assert store.learn(A, "january")
+    assert not store.learn(A, "january")
+    assert store.learn(A)
+    with pytest.raises(FederationError, match="'january'"):
+        store.learn(B, "january")
+    assert store.local == A + A
+    assert store.batches == {"january": A.digest}
+
+
+def test_a_named_batch_is_forgotten_once(store):
+    """Forgetting a named batch again does nothing; it can be learned anew."""
+    store.learn(A, "january")
+    store.learn(B, "february")
+    assert store.forget(A, "january")
+    assert not store.forget(A, "january")
+    with pytest.raises(FederationError, match="'february'"):
+        store.forget(A, "february")
+    assert store.local == B
+    assert store.learn(A, "january")
+
+
+def test_refused_learning_changes_nothing(store):
+    """Columns that do not match, rows that were never learned and impossible names leave the store as it was."""
+    store.learn(A, "january")
+    with pytest.raises(SchemaError):
+        store.learn(PSR.from_rows([[1.0]]), "february")
+    with pytest.raises(ForgetError):
+        store.forget(B)
+    for name in ("", 3):
+        with pytest.raises(FederationError, match="batch_id"):
+            store.learn(B, name)
+    assert store.local == A
+    assert store.batches == {"january": A.digest}
+
+
+def test_reset_drops_names_too(store):
+    """After a reset everything can be learned again."""
+    store.learn(A, "january")
+    store.reset()
+    assert store.local is None
+    assert store.learn(A, "january")
+
+
+def test_failed_transaction_leaves_nothing(store):
+    """What is written in a transaction that fails is not there, nested or not."""
+
+    def fail():
+        with store.transaction():
+            store.set("seq", 1)
+            store.set_slot("b", Slot(Mark(1, 1, A.digest), A))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert store.get("seq") is None
+    assert store.slots == {}
+
+
+def test_everything_comes_back(tmp_path):
+    """A home that is opened again holds all that was committed."""
+    slots = {"b": Slot(Mark(1, 2, B.digest), B), "c": Slot(Mark(1, 0, ""), None)}
+    word = Word((1, 9), {"a": Mark(1, 1, A.digest), "b": slots["b"].mark})
+    with Store.open(tmp_path / "home") as store:
+        store.learn(A, "january")
+        store.set("seq", 7)
+        store.set_word("b", word, 12.5)
+        for member, slot in slots.items():
+            store.set_slot(member, slot)
+        store.add_refusal(1.0, None, "why")
+    with Store.open(tmp_path / "home") as store:
+        assert store.local == A
+        assert store.batches == {"january": A.digest}
+        assert store.get("seq") == 7
+        assert store.slots == slots
+        assert store.words == {"b": word}
+        assert store.heard == {"b": 12.5}
+        assert store.refusals == [(1.0, None, "why")]
+
+
+def test_refusals_are_bounded(store, monkeypatch):
+    """Only the newest refusals are kept."""
+    monkeypatch.setattr(store_module, "_REFUSALS", 3)
+    for number in range(10):
+        store.add_refusal(float(number), "b", str(number))
+    assert [reason for _, _, reason in store.refusals] == ["7", "8", "9"]
+
+
+def test_second_process_gets_a_clear_error(tmp_path):
+    """A home in use by one process is refused to another, and free once that one was killed."""
+    code = (
+        "import sys\nfrom sklearn_symfed.federation import Store\nstore = Store.open(sys.argv[1])\n"
+        "store.set('seq', 1)\nprint('ready', flush=True)\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "home")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        with pytest.raises(StoreError, match="in use by another process"):
+            Store.open(tmp_path / "home")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with Store.open(tmp_path / "home") as store:
+        assert store.get("seq") == 1
+
+
+def test_second_store_in_one_process_gets_a_clear_error(tmp_path):
+    """One home serves one store at a time, in one process as well."""
+    with Store.open(tmp_path / "home"), pytest.raises(StoreError, match="in use"):
+        Store.open(tmp_path / "home")
+    Store.open(tmp_path / "home").close()
+
+
+def test_places_that_are_no_home(tmp_path):
+    """A missing parent, a file, a folder of other files and another program's database are refused and left alone."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("x")
+    for name in ("garbage", "foreign"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "garbage" / store_module.DATABASE).write_bytes(b"not a database" * 100)
+    with sqlite3.connect(tmp_path / "foreign" / store_module.DATABASE) as database:
+        database.execute("CREATE TABLE t (x)")
+    database.close()
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("missing/home", "file", "folder", "garbage", "foreign"):
+        with pytest.raises(StoreError, match=r"Got .*expected|not a node's"):
+            Store.open(tmp_path / name)
+    assert sorted(path for path in tmp_path.rglob("*") if "-" not in path.name) == before
+
+
+def test_newer_home_is_refused(tmp_path):
+    """A home that a newer release wrote says so."""
+    Store.open(tmp_path / "home").close()
+    database = sqlite3.connect(tmp_path / "home" / store_module.DATABASE)
+    database.execute("PRAGMA user_version = 2")
+    database.close()
+    with pytest.raises(FormatError, match="format 2, but this release reads format 1; install a newer"):
+        Store.open(tmp_path / "home")
+
+
+def test_home_whose_creation_was_interrupted(tmp_path):
+    """A folder, or an empty database, that a killed process left behind becomes a home."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / store_module.DATABASE).touch()
+    with Store.open(tmp_path / "home") as store:
+        assert store.learn(A)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_unwritable_parent(tmp_path, monkeypatch, code):
+    """A parent in which nothing can be created is an error with the system's reason."""
+
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "mkdir", fail)
+    with pytest.raises(StoreError, match=os.strerror(code)):
+        Store.open(tmp_path / "home")
+
+
+def test_full_disk_changes_nothing(tmp_path):
+    """A home without room keeps what it held, on disk and in memory, and goes on once there is room."""
+    big = PSR.from_rows([[1.5**k for k in range(60)]])
+    with Store.open(tmp_path / "home") as store:
+        store.learn(big, "first")
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        other = PSR.from_rows([[1.1**-k for k in range(60)]])
+        with pytest.raises(StoreError, match="full"):  # noqa: PT012 - which of them fills the disk does not matter
+            for number in range(1000):
+                store.learn(other, f"{number}" * 100)
+        kept, batches = store.local, store.batches
+        assert kept.n_rows == len(batches)
+        store._connection.execute("PRAGMA max_page_count = 1000000").fetchall()
+        assert store.learn(other, "second")
+    with Store.open(tmp_path / "home") as store:
+        assert store.local == kept + other
+
+
+def test_closed_store(store):
+    """A closed store says so, and closing twice does nothing."""
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.learn(A)
+
+
+def test_learning_survives_a_kill(tmp_path):
+    """A process killed while it learns named batches and started again has each of them exactly once."""
+    code = (
+        "import sys\nfrom sklearn_symfed.federation import Store\nfrom sklearn_symfed.psr import PSR\n"
+        "store = Store.open(sys.argv[1])\n"
+        "for number in range(60):\n"
+        "    store.learn(PSR.from_rows([[float(number), 1.0]]), str(number))\n"
+        "    print(number, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "home")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while int(process.stdout.readline()) < 17:
+            pass
+        process.kill()
+    with Store.open(tmp_path / "home") as store:
+        known = [float(name) for name in store.batches]
+        assert len(known) >= 18
+        assert store.local == PSR.from_rows([[number, 1.0] for number in known])
+        for number in range(60):
+            store.learn(PSR.from_rows([[float(number), 1.0]]), str(number))
+        assert store.local == PSR.from_rows([[float(number), 1.0] for number in range(60)])
