@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -44,7 +45,10 @@ _BALL_BITS = (128, 256, 512)
 _LAST_BALL_BITS = (1024, 2048, 4096)
 _EPS = float(np.finfo(np.float64).eps)
 _FAR = 4096  # bits: beyond every float64, far enough for exponents never to be shifted out into memory
-_PRECISION = threading.RLock()  # python-flint's working precision is one global
+_WIDEST_SCALES = 256  # binary orders between columns, beyond which refinement leaves the field to balls
+_GRID_BITS = 140
+_MOST_REFINEMENTS = 12
+_PRECISION = threading.RLock()
 
 
 # -- rounding --------------------------------------------------------------------------------------------------------
@@ -210,21 +214,31 @@ def evaluate(formula: Callable[[Field], Sequence[Matrix]]) -> list[Array]:
     Precision is 128, 256, 512 bits; then rationals.  A value that is exactly zero never separates from zero; rationals
     settle it (at 100 unknowns in the time of two or three rungs: FLINT solves them by Dixon lifting).
     """
+    for bits in _BALL_BITS:
+        rounded = _try_balls(formula, bits)
+        if rounded is not None:
+            return rounded
+    try:
+        return [_round_rationals(matrix) for matrix in formula(_Rationals())]
+    except ZeroDivisionError:
+        raise np.linalg.LinAlgError("Got a singular matrix, but expected a positive definite one.") from None
+    except _NotRationalError:
+        return _evaluate_without_rationals(formula)
+
+
+@contextmanager
+def _precision(bits: int) -> Iterator[None]:
+    """Let balls have a precision for a while: it is one global of python-flint, and other people's too."""
     with _PRECISION:
-        for bits in _BALL_BITS:
-            rounded = _try_balls(formula, bits)
-            if rounded is not None:
-                return rounded
+        before, ctx.prec = ctx.prec, bits
         try:
-            return [_round_rationals(matrix) for matrix in formula(_Rationals())]
-        except ZeroDivisionError:
-            raise np.linalg.LinAlgError("Got a singular matrix, but expected a positive definite one.") from None
-        except _NotRationalError:
-            return _evaluate_without_rationals(formula)
+            yield
+        finally:
+            ctx.prec = before
 
 
 def _try_balls(formula: Callable[[Field], Sequence[Matrix]], bits: int) -> list[Array] | None:
-    with ctx.workprec(bits):
+    with _precision(bits):
         try:
             matrices = formula(_Balls())
         except ZeroDivisionError:  # not singular at this precision for sure
@@ -238,7 +252,7 @@ def _evaluate_without_rationals(formula: Callable[[Field], Sequence[Matrix]]) ->
         rounded = _try_balls(formula, bits)
         if rounded is not None:
             return rounded
-    with ctx.workprec(_LAST_BALL_BITS[-1]):
+    with _precision(_LAST_BALL_BITS[-1]):
         try:
             matrices = formula(_Balls())
         except ZeroDivisionError:
@@ -249,7 +263,10 @@ def _evaluate_without_rationals(formula: Callable[[Field], Sequence[Matrix]]) ->
     return [np.asarray(_round_balls(matrix)) for matrix in middles]
 
 
-def solve(a: Array, b: Array) -> Array:
+# -- linear systems --------------------------------------------------------------------------------------------------
+
+
+def solve(a: Array, b: Array, denominator: int = 1) -> Array:
     """Solve a symmetric positive definite system of integers; every component is correctly rounded.
 
     Parameters
@@ -257,6 +274,8 @@ def solve(a: Array, b: Array) -> Array:
     a : ndarray of object of shape (n, n)
         Python integers.
     b : ndarray of object of shape (n, k)
+    denominator : int, default=1
+        Positive.  The solution is divided by it before it is rounded.
 
     Returns
     -------
@@ -266,13 +285,125 @@ def solve(a: Array, b: Array) -> Array:
     ------
     numpy.linalg.LinAlgError
         If `a` is singular.
+
+    Notes
+    -----
+    Float64 refined and certified where that is enough, else `evaluate`: the bits are the same.
     """
     if 0 in b.shape:
         return np.zeros(b.shape)
-    return evaluate(lambda field: [field.solve(field.matrix(a), field.matrix(b))])[0]
+    refined = _solve_by_refinement(a, b, denominator)
+    if refined is not None:
+        return refined
+    scale = Fraction(1, denominator)
+    return evaluate(lambda field: [field.solve(field.matrix(a), field.matrix(b)) * field.scalar(scale)])[0]
+
+
+def _solve_by_refinement(a: Array, b: Array, denominator: int) -> Array | None:
+    r"""Solve with a float64 Cholesky factor and exact residuals; None where the certificate does not reach.
+
+    Notes
+    -----
+    Let :math:`A` be the matrix, scaled by powers of two to a diagonal near one.  Its smallest eigenvalue is bounded
+    from below (`_smallest_eigenvalue`), so :math:`\|x - A^{-1} b\|_2 \le \|b - A x\|_2 / \lambda_{\min}` for *any*
+    :math:`x`; here :math:`x` is an integer vector on a fine grid and the residual exact.  Refinement goes on until all
+    numbers within that bound of a component round to the same float64.
+    """
+    half = [int(a[i, i]).bit_length() // 2 for i in range(len(a))]
+    if max(half) - min(half) > _WIDEST_SCALES:
+        return None
+    scaled = _scaled(a, half)
+    factor, failed = scipy.linalg.lapack.dpotrf(scaled, lower=1)
+    smallest = 0.0 if failed else _smallest_eigenvalue(scaled, factor)
+    if smallest == 0.0:
+        return None
+    out = np.empty(b.shape)
+    for column in range(b.shape[1]):
+        refined = _refine(a, b[:, column], half, factor, smallest, denominator)
+        if refined is None:
+            return None
+        out[:, column] = refined
+    return out
+
+
+def _smallest_eigenvalue(a: Array, factor: Array) -> float:
+    r"""Return a proven lower bound on the smallest eigenvalue of a matrix known to half an ulp; 0 where there is none.
+
+    Notes
+    -----
+    If Cholesky's algorithm, in floating point, gets through :math:`A - \mu I`, the smallest eigenvalue of :math:`A` is
+    at least :math:`\mu` minus rounding errors of at most :math:`(n + 2) u\,\mathrm{tr} A`, in whatever order sums are
+    taken [1]_.  Four times that, plus the half ulps, is deducted here.
+
+    References
+    ----------
+    .. [1] S. M. Rump, "Verification of positive definiteness", BIT Numerical Mathematics 46, 2006.
+    """
+    rcond, _ = scipy.linalg.lapack.dpocon(factor, np.abs(a).sum(axis=0).max(), uplo="L")
+    shift = rcond * float(np.abs(a).sum(axis=0).max()) / 4
+    deducted = 4 * (len(a) + 2) * _EPS * (float(np.trace(a)) + float(np.linalg.norm(a)))
+    if not shift > 2 * deducted:
+        return 0.0
+    _, failed = scipy.linalg.lapack.dpotrf(a - shift * np.identity(len(a)), lower=1)
+    return 0.0 if failed else shift - deducted
+
+
+def _refine(a: Array, b: Array, half: list[int], factor: Array, smallest: float, denominator: int) -> Array | None:
+    """Solve for one right-hand side, in units of ``2**-unit`` of the scaled unknowns."""
+    top = max(half)
+    grid = np.zeros(len(a), dtype=object)
+    widen = np.array([1 << (top - h) for h in half], dtype=object)
+    unit: int | None = None
+    for _ in range(_MOST_REFINEMENTS):
+        # true solution: grid * widen / 2**(top + unit)
+        residual = (b << (top + (unit or 0))) - (a @ (grid * widen) if unit is not None else 0)
+        size = max(int(r).bit_length() - h for r, h in zip(residual, half, strict=True))
+        floats = np.array([quotient(int(r), 1, -h - size) for r, h in zip(residual, half, strict=True)])
+        norm = float(np.linalg.norm(floats)) * 1.001 + 1e-300  # generous for rounding, and for underflow
+        if unit is not None:
+            error = _on_grid(norm / smallest * 1.001, size - top) + 1
+            rounded = _round_between(grid - error, grid + error, [h + unit for h in half], denominator)
+            if rounded is not None:
+                return rounded
+        step, _ = scipy.linalg.lapack.dpotrs(factor, floats, lower=1)
+        if unit is None:
+            largest = float(np.abs(step).max())
+            if largest == 0.0:
+                return np.zeros(len(a))
+            unit = _GRID_BITS - math.frexp(largest)[1] - (size - top)
+            if top + unit < 0:  # a solution so large that the grid is coarser than the system's integers
+                return None
+            size += unit
+        grid = grid + np.array([_on_grid(value, size - top) for value in step.tolist()], dtype=object)
+    return None
+
+
+def _on_grid(value: float, exponent: int) -> int:
+    """Return ``value * 2**exponent`` as an integer, within one of it."""
+    numerator, denominator = value.as_integer_ratio()
+    return (numerator << exponent) // denominator if exponent >= 0 else numerator // (denominator << -exponent)
+
+
+def _round_between(below: Array, above: Array, exponents: list[int], denominator: int) -> Array | None:
+    """Round what lies between two bounds, each over a power of two and a denominator, if it rounds to one float."""
+    out = np.empty(len(below))
+    for i, exponent in enumerate(exponents):
+        out[i] = quotient(int(below[i]), denominator, -exponent) + 0.0
+        if out[i] != quotient(int(above[i]), denominator, -exponent):
+            return None
+    return out
 
 
 # -- rank ------------------------------------------------------------------------------------------------------------
+
+
+def _scaled(a: Array, half: list[int]) -> Array:
+    """Divide rows and columns of a symmetric matrix of integers by powers of two: float64, each entry rounded once."""
+    scaled = np.empty(a.shape)
+    for i, row in enumerate(a.tolist()):
+        for j in range(i, len(half)):
+            scaled[i, j] = scaled[j, i] = quotient(row[j], 1, -half[i] - half[j])
+    return scaled
 
 
 def scaled_correlation(comoments: Array) -> Array:
@@ -280,12 +411,7 @@ def scaled_correlation(comoments: Array) -> Array:
 
     Columns without variance become zero, their diagonal too.
     """
-    size = len(comoments)
-    half = [int(comoments[i, i]).bit_length() // 2 for i in range(size)]
-    scaled = np.zeros((size, size))
-    for i in range(size):
-        for j in range(i, size):
-            scaled[i, j] = scaled[j, i] = quotient(int(comoments[i, j]), 1 << (half[i] + half[j]))
+    scaled = _scaled(comoments, [int(comoments[i, i]).bit_length() // 2 for i in range(len(comoments))])
     norms = np.sqrt(scaled.diagonal())
     norms[norms == 0] = np.inf
     return scaled / norms[:, None] / norms

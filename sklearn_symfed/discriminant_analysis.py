@@ -21,6 +21,7 @@ from sklearn_symfed._linalg import (
     integer_ratio,
     quotients,
     scaled_correlation,
+    solve,
     symmetric_eigenpairs,
 )
 from sklearn_symfed.exceptions import DataError
@@ -179,7 +180,7 @@ class Discriminant:
             halves = field.matrix(left) * coef(field) * field.scalar(Fraction(1, 2 * left_scale))
             return [field.column([field.log(_ratio(*pair)) - halves[k, k] for k, pair in enumerate(odds)])]
 
-        return evaluate(lambda field: [coef(field)])[0].T, evaluate(intercept)[0][:, 0]
+        return solve(within, right, right_scale).T, evaluate(intercept)[0][:, 0]
 
     @cached_property
     def _whitening(self) -> Array:

@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_symfed._linalg import (
+    _precision,
+    _smallest_eigenvalue,
+    _solve_by_refinement,
     as_integers,
     evaluate,
     flip_signs,
@@ -82,7 +85,7 @@ def test_to_float_rounds_exact_balls_to_nearest(mantissa, exponent):
 def test_to_float_tells_whether_a_ball_rounds_to_one_float(value, bits):
     """A small ball around a float rounds to it; one around a midpoint does not round."""
     half = math.frexp(math.ulp(value))[1] - 2  # half a unit in the last place is 2**half
-    with ctx.workprec(2000):
+    with _precision(2000):
         radius = arb((1, half - bits))
         assert to_float(arb(arb(value), radius)) == value
         outwards = arb((1 if value >= 0 else -1, half))
@@ -135,6 +138,40 @@ def test_solve_scales():
     got = solve(a, b)
     assert np.isinf(got).any()
     assert all(is_nearest(got[i, j], exact[i][j]) for i in range(3) for j in range(2))
+
+
+@pytest.mark.parametrize("condition", [1e0, 1e4, 1e8, 1e11, 1e14])
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_refinement_and_balls_agree(n, condition):
+    """Refined float64 is certified or declined: its bits are those of balls, whatever the condition and the scales."""
+    rng = np.random.default_rng(n)
+    orthogonal, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    floats = orthogonal * np.geomspace(1, condition**0.5, n) * np.ldexp(1.0, rng.integers(-20, 20, n))[:, None]
+    x = integers([[Fraction(v) * 2**120 for v in row] for row in floats.T.tolist()])
+    a, b = gram(x), integers(rng.integers(-(2**60), 2**60, size=(n, 3)))
+    b[:, 2] = 0
+    refined = _solve_by_refinement(a, b, 7)
+    balls = evaluate(lambda field: [field.solve(field.matrix(7 * a), field.matrix(b))])[0]
+    assert solve(a, b, 7).tolist() == balls.tolist()
+    assert refined is not None or (condition > 1e9 and n > 1)
+    assert refined is None or refined.tolist() == balls.tolist()
+
+
+def test_smallest_eigenvalue_is_a_lower_bound():
+    """The bound on which refinement stands holds, is of use, and is declined near singularity."""
+    for power in range(18):
+        a = np.diag(np.geomspace(1.0, 10.0**-power, 6))
+        bound = _smallest_eigenvalue(a, np.sqrt(a))
+        assert bound < 10.0**-power
+        assert bound > 10.0**-power / 50 if power < 11 else bound >= 0
+    assert _smallest_eigenvalue(a, np.sqrt(a)) == 0.0
+
+
+def test_large_solutions():
+    """A solution far beyond the integers of its system is no matter."""
+    a, b = integers([[2, 1], [1, 2]]), integers([[3 * 2**900 + 1], [2**1200]])
+    exact = fraction_solve(a, b)
+    assert all(is_nearest(solve(a, b)[i, 0], exact[i][0]) for i in range(2))
 
 
 def test_solve_settles_zeros_and_midpoints():
