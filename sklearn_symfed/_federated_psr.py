@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 from sklearn_symfed._base import fit_context, generated_names
-from sklearn_symfed.exceptions import DataError, FederationError
+from sklearn_symfed.exceptions import DataError, FederationError, SchemaError
 from sklearn_symfed.federation import Federation, PulseReport, Status, Store
 from sklearn_symfed.psr import PSR, frame_names
 
@@ -186,7 +186,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         FederationError
             If other rows were learned under this `batch_id`.
         """
-        psr, features = self._read(X, y, sample_weight, first=not hasattr(self, "n_features_in_"))
+        first = self._node().local is None or not hasattr(self, "n_features_in_")  # peers' order of columns binds nobody
+        psr, features = self._read(X, y, sample_weight, first=first)
         self._node().learn(psr, batch_id)
         return self._adopt(features)._refresh()
 
@@ -478,6 +479,10 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             why = "" if sample_weight is None else " sample_weight is zero for all rows."
             raise DataError(f"Found array with 0 sample(s) while a minimum of 1 is required.{why}")
         if not first:
+            if frame_names(X) is None and hasattr(self, "feature_names_in_"):
+                raise SchemaError(
+                    f"Got rows without column names, but expected a DataFrame with columns {list(self.feature_names_in_)}."
+                )
             validate_data(
                 self, features if frame_names(X) is None else features[:0], reset=False, skip_check_array=True
             )
