@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
+from sklearn_symfed import FederatedPSR
 from sklearn_symfed.decomposition import FederatedPCA
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
 from sklearn_symfed.exceptions import DataError, SchemaError
@@ -30,6 +31,7 @@ ESTIMATORS = [
     FederatedPCA(),
     FederatedRidge(),
 ]
+CHECKED = [*ESTIMATORS, FederatedPSR()]
 LEAST_CHECKS = 45
 """For each estimator; scikit-learn 1.9 has 50 for a transformer and more for others."""
 
@@ -40,13 +42,13 @@ def expected_failures(estimator: Any) -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore:The .* features have rank:scipy.linalg.LinAlgWarning")
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
 def test_estimator_check(estimator: Any, check: Any) -> None:
     """An estimator keeps scikit-learn's contract."""
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+@pytest.mark.parametrize("estimator", CHECKED, ids=str)
 def test_number_of_checks(estimator: Any) -> None:
     """scikit-learn has many checks for each estimator: an empty suite would pass in silence."""
     checks = [
