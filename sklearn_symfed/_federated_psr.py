@@ -186,7 +186,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         FederationError
             If other rows were learned under this `batch_id`.
         """
-        first = self._node().local is None or not hasattr(self, "n_features_in_")  # peers' order of columns binds nobody
+        first = self._node().local is None or not hasattr(self, "n_features_in_")  # peers' order binds nobody
         psr, features = self._read(X, y, sample_weight, first=first)
         self._node().learn(psr, batch_id)
         return self._adopt(features)._refresh()
