@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
+from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
 from sklearn_symfed._base import fit_context, generated_names
 from sklearn_symfed.exceptions import DataError, FederationError, SchemaError
@@ -261,7 +261,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True, skip_check_array=False)
+        X = check_array(X, dtype=FLOAT_DTYPES, copy=True)
+        if X.shape[1] != self.n_features_in_:
+            raise DataError(f"Got {X.shape[1]} columns, but expected {self.n_features_in_}.")
         if self.with_std:
             X *= self.scale_
         if self.with_mean:
@@ -371,11 +373,20 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         return self._federation().status()
 
     def close(self) -> None:
-        """Stop pulsing and let go of home and carrier; `FederatedPSR.open` takes a home up again."""
-        for part in ("_membership", "_store"):
-            if vars(self).get(part) is not None:
-                vars(self).pop(part).close()
-        vars(self).pop("_membership", None)
+        """Stop pulsing and let go of home and carrier; `FederatedPSR.open` takes a home up again.
+
+        Doing so twice does nothing.
+        """
+        for part in (getattr(self, "_membership", None), getattr(self, "_store", None)):
+            if part is not None:
+                part.close()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def psr_(self) -> PSR:
@@ -415,6 +426,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     def _node(self) -> Federation | Store:
         """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
+        if getattr(self, "_closed", False):
+            raise FederationError("This node was closed; FederatedPSR.open(home) takes its home up again.")
         if not hasattr(self, "_store"):
             store = Store.open(self.home)
             try:

@@ -212,7 +212,9 @@ class Federation:
         """What keeps this node from publishing; None if nothing."""
         with self._lock:
             if not self._peers.federation:
-                return "no member of the federation has answered yet"
+                refusals = self._store.refusals
+                newest = f"; the newest refusal: {_refusal(*refusals[-1][1:])}" if refusals else ""
+                return f"no member of the federation has answered yet{newest}"
             ahead, mark = self._peers.ahead, self._peers.mark
             if ahead is None:
                 return None
@@ -287,10 +289,11 @@ class Federation:
             return self._learned(self._store.forget(psr, batch_id))
 
     def reset(self) -> None:
-        """Forget everything that this node has learned; its next version is that of no rows."""
+        """Forget everything that this node has learned; its next version, if it has published any, is that of no rows."""
         with self._ready():
             local = self._store.local
-            self._store.reset(None if local is None else PSR.zero(local.schema))
+            published = self._peers.mark.version > 0
+            self._store.reset(PSR.zero(local.schema) if local is not None and published else None)
             self._learned(True)
 
     def new_incarnation(self) -> None:

@@ -1,0 +1,357 @@
+"""FederatedPSR: a transformer alone, a node among others."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_symfed import PSR, FederatedPSR, FederatedRidge, fitted_digests
+from sklearn_symfed.exceptions import FederationError, ForgetError
+
+
+@pytest.fixture
+def frame():
+    """A table with a target and a class column."""
+    data = load_diabetes(as_frame=True, scaled=False).frame
+    return data.assign(high=data.target > 150)
+
+
+@pytest.fixture
+def url(tmp_path):
+    """A place for a federation."""
+    return f"dir://{tmp_path}/federation"
+
+
+def _pulse(*nodes: FederatedPSR, rounds: int = 4) -> None:
+    for _ in range(rounds):
+        for node in nodes:
+            node.pulse()
+
+
+# -- alone -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_standardises_as_standard_scaler(frame):
+    """Means, variances and transformed rows agree with StandardScaler up to its rounding."""
+    X = frame.drop(columns=["target", "high"])
+    node, scaler = FederatedPSR().fit(X), StandardScaler().fit(X)
+    # StandardScaler sums in floating point; a few units in the last place of a column's size are its own error
+    np.testing.assert_allclose(node.mean_, scaler.mean_, rtol=1e-14)
+    np.testing.assert_allclose(node.var_, scaler.var_, rtol=1e-12)
+    np.testing.assert_allclose(node.transform(X), scaler.transform(X), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(node.inverse_transform(node.transform(X)), X, rtol=1e-12)
+    assert node.n_samples_seen_ == len(X)
+    assert node.get_feature_names_out().tolist() == list(X.columns)
+
+
+def test_set_output_gives_frames(frame):
+    """With set_output the columns keep their names and the rows their index."""
+    X = frame[["age", "bmi"]][10:20]
+    out = FederatedPSR().set_output(transform="pandas").fit(X).transform(X)
+    assert list(out.columns) == ["age", "bmi"]
+    assert out.index.equals(X.index)
+
+
+def test_constant_columns_are_divided_by_one():
+    """A column without variance becomes zero, not NaN."""
+    assert FederatedPSR().fit_transform([[5.0, 1.0], [5.0, 3.0]]).tolist() == [[0.0, -1.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_float_types_are_kept(dtype):
+    """float32 rows are transformed to float32, float64 rows to float64."""
+    X = np.arange(6, dtype=dtype).reshape(3, 2)
+    assert FederatedPSR().fit_transform(X).dtype == dtype
+
+
+def test_batches_equal_one_fit(frame):
+    """Learning in batches gives the state and the attributes of one fit."""
+    whole, batched = FederatedPSR(classes="high").fit(frame), FederatedPSR(classes="high")
+    for start in range(0, len(frame), 100):
+        batched.partial_fit(frame[start : start + 100])
+    assert batched.psr_ == whole.psr_
+    assert fitted_digests(batched) == fitted_digests(whole)
+
+
+def test_forgetting_undoes_learning(frame):
+    """After forget, state and attributes are those of a node that never saw the rows."""
+    node = FederatedPSR(classes="high").fit(frame).forget(frame[300:])
+    assert fitted_digests(node) == fitted_digests(FederatedPSR(classes="high").fit(frame[:300]))
+    node.forget(frame[:200])
+    with pytest.raises(ForgetError):
+        node.forget(frame[:200])
+    assert node.psr_ == PSR.from_rows(frame[200:300], classes="high")
+
+
+def test_fit_starts_over(frame):
+    """A second fit, with other columns, knows nothing of the first."""
+    node = FederatedPSR(classes="high").fit(frame)
+    node.fit(frame[["age", "bmi", "high"]][:50])
+    assert node.psr_ == PSR.from_rows(frame[["age", "bmi", "high"]][:50], classes="high")
+    assert node.n_features_in_ == 2
+
+
+def test_a_target_is_learned_beside_the_features(frame):
+    """A numeric y becomes a column of the PSR, and is not transformed."""
+    X, y = frame.drop(columns=["target", "high"]), frame.target
+    node = FederatedPSR().fit(X, y)
+    assert node.psr_ == PSR.from_rows(frame.drop(columns="high"))
+    assert node.transform(X).shape == X.shape
+    model = make_pipeline(FederatedPSR(), FederatedRidge()).fit(X, y)
+    assert model.score(X, y) > 0.5
+
+
+def test_a_psr_can_be_learned_in_place_of_its_rows(frame):
+    """A PSR stands for its rows, here too."""
+    node = FederatedPSR(classes="high").partial_fit(PSR.from_rows(frame[:200], classes="high")).partial_fit(frame[200:])
+    assert node.psr_ == PSR.from_rows(frame, classes="high")
+    assert node.forget(PSR.from_rows(frame[:200], classes="high")).psr_ == PSR.from_rows(frame[200:], classes="high")
+
+
+def test_integer_weights_repeat_rows(frame):
+    """Weights reach the statistics."""
+    weight = np.arange(len(frame)) % 3
+    node = FederatedPSR().fit(frame.drop(columns="high"), sample_weight=weight)
+    assert node.psr_ == PSR.from_rows(frame.drop(columns="high").loc[frame.index.repeat(weight)])
+
+
+def test_the_class_column_may_be_there_or_not_at_transform(frame):
+    """transform leaves the class column out where there is one."""
+    node = FederatedPSR(classes="high").fit(frame)
+    assert np.array_equal(node.transform(frame), node.transform(frame.drop(columns="high")))
+
+
+def test_pickle_and_copy_keep_what_was_learned(frame):
+    """A node without home and membership can be pickled and copied, and goes on learning."""
+    node = FederatedPSR(classes="high").fit(frame[:100])
+    for again in (pickle.loads(pickle.dumps(node)), copy.deepcopy(node)):
+        again.partial_fit(frame[100:])
+        assert again.psr_ == PSR.from_rows(frame, classes="high")
+    assert node.psr_.n_rows == 100
+
+
+def test_federation_calls_need_a_membership():
+    """Without a federation the calls that need one say so."""
+    for call in (
+        FederatedPSR().pulse,
+        FederatedPSR().status,
+        FederatedPSR().start_pulsing,
+        lambda: FederatedPSR().peers_psr_,
+        lambda: FederatedPSR().psr_,
+    ):
+        with pytest.raises(FederationError):
+            call()
+
+
+# -- as a node -------------------------------------------------------------------------------------------------------
+
+
+def test_nodes_reach_one_state_and_identical_models(frame, url):
+    """Three nodes, columns in any order, one joining late: all hold the central state and fit the central model."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a")
+    b = FederatedPSR(classes="high").join(url, member="b")
+    a.partial_fit(frame[:150])
+    b.partial_fit(frame[150:300][frame.columns[::-1]])
+    _pulse(a, b)
+    assert a.converged_ and b.converged_
+    c = FederatedPSR(classes="high").join(url, member="c").partial_fit(frame[300:])
+    _pulse(a, b, c)
+    central = FederatedPSR(classes="high").fit(frame)
+    models = []
+    for node in (a, b, c):
+        assert node.converged_
+        assert node.psr_ == central.psr_
+        assert node.psr_.names == a.psr_.names
+        assert node.local_psr_ + node.peers_psr_ == node.psr_
+        models.append(fitted_digests(FederatedRidge().fit(node.psr_, "target")))
+        # every node standardises its own columns, in its own order, by the merged rows
+        own = frame[list(node.feature_names_in_)]
+        assert np.array_equal(node.transform(own), central.transform(frame)[:, _order(central, node)])
+    X, y = frame.drop(columns=["target", "high"]), frame.target
+    assert models == [fitted_digests(FederatedRidge().fit(X, y))] * 3
+    for node in (a, b, c):
+        node.close()
+
+
+def _order(first: FederatedPSR, second: FederatedPSR) -> list[int]:
+    return [list(first.feature_names_in_).index(name) for name in second.feature_names_in_]
+
+
+def test_forgetting_reaches_the_peers(frame, url):
+    """What a member forgets, all forget with the next pulse; reset forgets everything of one member."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
+    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    _pulse(a, b)
+    b.forget(frame[300:])
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == PSR.from_rows(frame[:300], classes="high")
+    b.reset()
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == a.local_psr_ == PSR.from_rows(frame[:200], classes="high")
+    assert b.partial_fit(frame[200:]).local_psr_.n_rows == len(frame) - 200
+    a.close(), b.close()
+
+
+def test_psr_of_sums_some_members(frame, url):
+    """psr_of gives what some members published, and names those it does not know."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
+    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    _pulse(a, b)
+    assert a.peers_ == ["b"]
+    assert a.psr_of("b") == b.local_psr_
+    assert a.psr_of(["a", "b"]) == a.psr_
+    with pytest.raises(FederationError, match="'c'"):
+        a.psr_of(["c"])
+    a.close(), b.close()
+
+
+def test_a_home_is_taken_up_where_it_was_left(frame, url, tmp_path):
+    """A closed node comes back with what it learned, its peers, its version and its class column."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
+    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url)
+    b.partial_fit(frame[200:300], batch_id="one")
+    _pulse(a, b)
+    version = b.status().version
+    b.close()
+    b = FederatedPSR.open(tmp_path / "b")
+    assert b.status().member == "b"
+    assert b.status().version == version
+    assert b.psr_ == a.psr_
+    b.partial_fit(frame[200:300], batch_id="one")  # learned already
+    b.partial_fit(frame[300:], batch_id="two")
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == PSR.from_rows(frame, classes="high")
+    a.close(), b.close()
+    with pytest.raises(FederationError, match="existing"):
+        FederatedPSR.open(tmp_path / "nowhere")
+
+
+def test_a_home_works_without_a_federation(frame, tmp_path):
+    """What is learned into a home survives the process; it can join later."""
+    node = FederatedPSR(home=tmp_path / "n", classes="high").partial_fit(frame[:100], batch_id="one")
+    node.close()
+    node = FederatedPSR.open(tmp_path / "n", with_mean=False)
+    node.partial_fit(frame[:100], batch_id="one")
+    assert node.psr_ == PSR.from_rows(frame[:100], classes="high")
+    node.create_federation("late", f"dir://{tmp_path}/late")
+    assert node.pulse().status == "published"
+    node.close()
+
+
+def test_members_are_neither_refitted_nor_copied(frame, url):
+    """On a member fit and pickle raise; a clone is a fresh local estimator."""
+    node = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    with pytest.raises(FederationError, match="partial_fit"):
+        node.fit(frame)
+    with pytest.raises(FederationError, match="pickled"):
+        pickle.dumps(node)
+    with pytest.raises(FederationError):
+        copy.deepcopy(node)
+    with pytest.raises(FederationError, match="already"):
+        node.join(url, member="b")
+    fresh = clone(node)
+    assert fresh.get_params() == {**node.get_params(), "home": None}
+    assert not fresh.is_member
+    assert fresh.fit(frame).psr_ == node.psr_
+    node.close()
+
+
+def test_nothing_but_pulse_publishes(frame, url):
+    """Learning, forgetting and fitting models send nothing."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a")
+    b = FederatedPSR(classes="high").join(url, member="b")
+    a.partial_fit(frame).forget(frame[:10])
+    FederatedRidge(prior=a.psr_).fit(frame.drop(columns=["target", "high"]), frame.target)
+    assert b.pulse().received == 0
+    a.close(), b.close()
+
+
+def test_the_background_pulses_and_leaves_attributes_alone(frame, url):
+    """start_pulsing keeps psr_ current; mean_ changes only by a call of the user."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a", schedule="1s").partial_fit(frame[:200])
+    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    mean = a.mean_.copy()
+    a.start_pulsing("1s"), b.start_pulsing("1s")
+    done = threading.Event()
+    for _ in range(300):
+        if a.converged_ and b.converged_ and a.psr_ == b.psr_ and a.psr_.n_rows == len(frame):
+            break
+        done.wait(0.1)
+    assert a.psr_ == b.psr_ == PSR.from_rows(frame, classes="high")
+    assert np.array_equal(a.mean_, mean)
+    assert a.status().pulsing
+    a.stop_pulsing(), b.stop_pulsing()
+    a.pulse()
+    assert not np.array_equal(a.mean_, mean)
+    a.close(), b.close()
+
+
+def test_errors_of_the_background_reach_the_user(frame, url, tmp_path):
+    """A carrier that is gone shows in status, and is raised by the next call."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    (tmp_path / "federation").rename(tmp_path / "gone")
+    a.start_pulsing("1s")
+    done = threading.Event()
+    for _ in range(100):
+        if a.status().last_error is not None:
+            break
+        done.wait(0.1)
+    assert "TransportError" in a.status().last_error
+    with pytest.raises(ConnectionError):
+        a.pulse()
+    (tmp_path / "gone").rename(tmp_path / "federation")
+    a.stop_pulsing()
+    assert a.pulse().status == "published"
+    a.close()
+
+
+def test_columns_that_do_not_fit_are_refused(frame, url):
+    """A joiner with other columns changes nothing, and is told what differs; after reset it can learn what fits."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame.rename(columns={"bmi": "BMI"}))
+    _pulse(a, b)
+    assert a.psr_ == a.local_psr_
+    assert b.psr_ == b.local_psr_
+    assert "['bmi']" in b.status().last_refusal
+    assert "['BMI']" in b.pulse().status
+    assert not b.converged_
+    b.reset().partial_fit(frame)
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == a.local_psr_ + a.local_psr_
+    a.close(), b.close()
+
+
+def test_a_closed_node_says_so(frame, tmp_path):
+    """After close every call raises, and the home can be opened again; a context manager closes."""
+    with FederatedPSR(home=tmp_path / "n", classes="high") as node:
+        node.partial_fit(frame)
+    with pytest.raises(FederationError, match="closed"):
+        node.psr_  # noqa: B018
+    with FederatedPSR.open(tmp_path / "n") as node:
+        assert node.psr_.n_rows == len(frame)
+
+
+def test_a_joiner_without_rows_follows_the_federation(frame, url):
+    """A node that has learned nothing holds the others' statistics, in the founder's order, and can transform."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    b = FederatedPSR().join(url, member="b")
+    with pytest.raises(FederationError, match="columns"):
+        b.psr_  # noqa: B018
+    _pulse(b, a)
+    assert b.psr_ == a.psr_
+    assert b.psr_.names == a.psr_.names
+    assert np.array_equal(b.transform(frame), a.transform(frame))
+    b.partial_fit(frame[:10])  # the class column is known by now
+    assert b.local_psr_ == PSR.from_rows(frame[:10], classes="high")
+    with pytest.raises(ValueError, match="other"):
+        b.partial_fit(pd.DataFrame({"other": [1.0], "high": [True]}))
+    a.close(), b.close()
