@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, SymfedError, TransportError
+from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, TransportError
+from sklearn_symfed.federation._background import Background
 from sklearn_symfed.federation._envelope import Mark, Pulse, decode, encode, pack_view, unpack_view
 from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation._peers import Applied, Heard, Peers, Refused
 from sklearn_symfed.federation._report import Member, PulseReport, Status
-from sklearn_symfed.federation._schedule import backoff, parse_schedule
+from sklearn_symfed.federation._schedule import parse_schedule
 from sklearn_symfed.federation._store import Store
 from sklearn_symfed.federation.transports.base import Delivery, Transport, TransportFactory, open_transport
 from sklearn_symfed.psr import PSR
@@ -57,11 +58,9 @@ class Federation:
         self._lock = threading.RLock()
         self._transport: Transport | None = None
         self._closed = False
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
-        self._kept: Exception | None = None
         self._last_error: str | None = None
         self._load()
+        self._background = Background(self._pulse, self._lock, self._peers.member)
 
     # -- becoming a member -------------------------------------------------------------------------------------------
 
@@ -257,7 +256,7 @@ class Federation:
                 members=tuple(self._members()),
                 seen={name: {of: mark.version for of, mark in sorted(views[name].items())} for name in sorted(views)},
                 pending=self.pending,
-                pulsing=self._thread is not None and self._thread.is_alive(),
+                pulsing=self._background.running,
                 last_error=self._last_error,
                 last_refusal=_refusal(*refusals[-1][1:]) if refusals else None,
             )
@@ -289,7 +288,7 @@ class Federation:
             return self._learned(self._store.forget(psr, batch_id))
 
     def reset(self) -> None:
-        """Forget everything that this node has learned; its next version, if it has published any, is that of no rows."""
+        """Forget everything that this node learned; its next version, if it has published any, is that of no rows."""
         with self._ready():
             local = self._store.local
             published = self._peers.mark.version > 0
@@ -329,29 +328,20 @@ class Federation:
         """
         seconds = parse_schedule(self.schedule if interval is None else interval)
         with self._ready():
-            if self._thread is not None and self._thread.is_alive():
-                raise FederationError("This node pulses already; stop that first.")
-            self._stop = threading.Event()
-            self._thread = threading.Thread(
-                target=self._run, args=(seconds, self._stop), name=f"symfed-pulse-{self.member}", daemon=True
-            )
-            self._thread.start()
+            self._background.start(seconds)
 
     def stop_pulsing(self) -> None:
         """End the background thread, after the pulse that it may be at; does nothing if there is none."""
-        self._end_thread()
+        self._background.stop()
         self.raise_kept()
 
     def raise_kept(self) -> None:
         """Raise the error of a background pulse that no call has raised yet, if there is one."""
-        with self._lock:
-            kept, self._kept = self._kept, None
-        if kept is not None:
-            raise kept
+        self._background.raise_kept()
 
     def close(self) -> None:
         """Stop pulsing and let go of the transport; the node stays a member.  Doing so twice does nothing."""
-        self._end_thread()
+        self._background.stop()
         with self._lock:
             self._closed = True
             if self._transport is not None:
@@ -370,30 +360,6 @@ class Federation:
             raise FederationError("This membership is closed; resume it from the node's home.")
         self.raise_kept()
         return self._lock
-
-    def _end_thread(self) -> None:
-        self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-            self._thread = None
-
-    def _run(self, seconds: float, stop: threading.Event) -> None:
-        failures = 0
-        while not stop.is_set():
-            try:
-                with self._lock:
-                    self._pulse()
-                    self._kept = None
-                failures = 0
-            except SymfedError as error:
-                self._kept = error
-                failures += 1
-            except Exception as error:
-                self._kept = error
-                _log.exception("the background pulse of %r has ended", self.member)
-                return
-            stop.wait(backoff(seconds, failures))
 
     def _pulse(self) -> PulseReport:
         tally = _Tally()
