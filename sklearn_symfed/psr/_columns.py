@@ -14,7 +14,16 @@ from scipy.sparse import issparse
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._schema import normalised
 
-__all__ = ["EXACT_IN_FLOAT64", "column_at", "frame_names", "name_of", "not_finite", "plain_array", "read_columns"]
+__all__ = [
+    "EXACT_IN_FLOAT64",
+    "as_numbers",
+    "column_at",
+    "frame_names",
+    "name_of",
+    "not_finite",
+    "plain_array",
+    "read_columns",
+]
 
 Array = np.ndarray[Any, Any]
 EXACT_IN_FLOAT64 = 2**53  # integers up to here are floats
@@ -67,12 +76,12 @@ def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[
     if _is_frame(data):
         names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
         kept = [i for i, name in enumerate(names) if leave_out is None or normalised(name) != leave_out]
-        arrays = [_as_numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
+        arrays = [as_numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
         return len(data), [names[i] for i in kept], [array[:, None] for array in arrays]
     array = plain_array(data, prefix.upper() if prefix == "x" else prefix)
     if prefix == "y" and array.ndim == 1:
         name = name_of(data) or "y"
-        return len(array), [name], [_as_numbers(array, name)[:, None]]
+        return len(array), [name], [as_numbers(array, name)[:, None]]
     if array.ndim != 2:
         msg = (
             f"Expected 2D array, got {array.ndim}D array instead: shape {array.shape}. Reshape your data: "
@@ -81,8 +90,8 @@ def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[
         raise DataError(msg)
     names = [f"{prefix}{i}" for i in range(array.shape[1])]
     if array.dtype.kind == "O":
-        return len(array), names, [_as_numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
-    return len(array), names, [_as_numbers(array, names[0])] if names else []
+        return len(array), names, [as_numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
+    return len(array), names, [as_numbers(array, names[0])] if names else []
 
 
 def plain_array(data: Any, what: str) -> Array:
@@ -103,8 +112,7 @@ def plain_array(data: Any, what: str) -> Array:
     try:
         array = np.asarray(values)
         if isinstance(values, (list, tuple)) and array.dtype.kind == "f":
-            with np.errstate(invalid="ignore"):
-                rounded = bool((np.abs(array) >= EXACT_IN_FLOAT64).any())
+            rounded = bool((np.isfinite(array) & (np.abs(array) >= EXACT_IN_FLOAT64)).any())
             array = np.asarray(values, dtype=object) if rounded else array  # integers beside floats lose digits
     except (TypeError, ValueError):
         msg = f"Got {what} of type {type(data).__name__} that is no array, but expected rows of equal length."
@@ -130,7 +138,7 @@ def _is_frame(data: Any) -> bool:
     return True
 
 
-def _as_numbers(array: Array, name: str) -> Array:
+def as_numbers(array: Array, name: str) -> Array:
     """Return bool, integer or float values that can be learned without rounding."""
     kind = array.dtype.kind
     if kind == "O":
@@ -157,9 +165,9 @@ def _objects_as_numbers(array: Array, name: str) -> Array:
         if value is None or type(value).__name__ in {"NAType", "NaTType"}:
             raise not_finite("NaN (a missing value)", name, row)
         if isinstance(value, (str, bytes)):
-            return _as_numbers(np.array(["string"]), name)
+            return as_numbers(np.array(["string"]), name)
         if isinstance(value, np.longdouble | np.complexfloating | complex):
-            return _as_numbers(np.array([value]), name)
+            return as_numbers(np.array([value]), name)
         if not isinstance(value, (bool, int, float, np.number, np.bool_)) or isinstance(value, np.timedelta64):
             msg = (
                 f"Got an object in column {name!r}, row {row}: "

@@ -101,7 +101,7 @@ def as_label(value: Any, row: int = 0) -> Label:
             return int(value)
         raise _no_label("an integer beyond int64", row)
     if isinstance(value, str):
-        label = unicodedata.normalize("NFC", value)
+        label = unicodedata.normalize("NFC", str.__str__(value))  # a subclass becomes the plain string
         if len(label.encode(errors="replace")) > MAX_LABEL_BYTES:
             raise _no_label(f"a string of more than {MAX_LABEL_BYTES} bytes", row)
         if any("\ud800" <= character <= "\udfff" for character in label):

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import (
     EXACT_IN_FLOAT64,
+    as_numbers,
     column_at,
     frame_names,
     name_of,
@@ -165,6 +166,8 @@ def _position(data: Any, name: str) -> int | None:
 def _read_weights(sample_weight: Any, n_rows: int) -> Array | None:
     """Return weights as int64 (repetitions) or float64; None where all of them are one."""
     weights = plain_array(sample_weight, "sample_weight")
+    if weights.dtype.kind == "O" and weights.ndim == 1:
+        weights = as_numbers(weights, "sample_weight")
     if weights.ndim == 0:
         weights = np.full(n_rows, weights)
     if weights.shape != (n_rows,):

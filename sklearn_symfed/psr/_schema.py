@@ -25,7 +25,7 @@ def normalised(name: object) -> str:
     if not isinstance(name, str):
         msg = f"Got a column name of type {type(name).__name__}, but expected str."
         raise SchemaError(msg)
-    name = unicodedata.normalize("NFC", str(name))
+    name = unicodedata.normalize("NFC", str.__str__(name))  # a subclass becomes the plain string
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

@@ -132,7 +132,7 @@ def _single(first, second):
 
 
 def _last_bit(first, second):
-    """A kernel that is wrong in the last place of one entry of a large product."""
+    """Be wrong in the last place of one entry of a large product."""
     out = _MATMUL(first, second)
     if out.dtype == np.float64 and out.shape[-1] > 100:
         out[..., -1, -1] = np.nextafter(out[..., -1, -1], np.inf)
