@@ -265,7 +265,7 @@ class Demo:
         facts.phase = "done"
 
     def _say(self, text: str) -> None:
-        self._progress.console.print(f"{time.monotonic() - self._began:5.1f} s  {text}")
+        self._progress.console.print(f"{time.monotonic() - self._began:5.1f} s  {text}", soft_wrap=True)
 
 
 def change_a_digit(home: Path) -> str:
@@ -364,7 +364,7 @@ def main() -> int:
         console.print("\n[red]Interrupted; all processes have ended.[/]")
         return 128 + signal.SIGINT
     for problem in found:
-        console.print(f"[bold red]Does not hold:[/] [red]{escape(problem)}[/]")
+        console.print(f"[bold red]Does not hold:[/] [red]{escape(problem)}[/]", soft_wrap=True)
     return 1 if found else 0
 
 
