@@ -1,0 +1,356 @@
+"""Bytes: pinned, canonical, bounded, and refused when anything about them is odd."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import pickle
+import struct
+import tracemalloc
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+
+from sklearn_symfed.exceptions import FormatError
+from sklearn_symfed.psr import PSR, Schema
+from sklearn_symfed.psr._codec import MAGIC, VERSION
+
+# Format 1 of `_golden()`: a change here is a new version of the format, and this one stays readable.
+GOLDEN_DIGEST = "b0bc3821aa3e2597cef561e2ea5ccef36d1d398e9be02cd1c10669f2f7ffce73"
+GOLDEN = bytes.fromhex(
+    "53594d462d505352010002000000010000001f000000929292a27830a76e756d6572696392a27831a76e756d65726963a46c"
+    "617465020000000300a26e6f0200ffff0000000000000000000000000000000000800000004000000040000000c000000010"
+    "02000000020000000200000005000000feffffff0b000000feffffff040000000400a3796573030000000100020001000000"
+    "0100000001000000000000000000000000000000000000000000000000000000000000000000000000000000000100000000"
+    "000000000000000000000000000000000000000000000000000000000000000000000000000000000100"
+)
+
+
+def _golden():
+    return PSR.from_rows([[1.5, -2.0], [0.0, 2.0**40], [3.0, 0.25]], ["no", "yes", "no"], classes="late").select(
+        ["x1", "x0", "late"]
+    )
+
+
+def _bytes(
+    columns=("a",), classes=None, cells=(), order=None, version=VERSION, magic=MAGIC, kind="numeric", header=None
+):
+    """Write what the docstring of the codec describes, whether or not it makes sense."""
+    order = range(len(columns)) if order is None else order
+    header = msgpack.packb([[[name, kind] for name in columns], classes]) if header is None else header
+    out = [magic, struct.pack("<HI", version, len(order)), np.array(order, "<u2").tobytes()]
+    out += [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
+    for label, planes in cells:
+        packed = label if isinstance(label, bytes) else msgpack.packb(label)
+        out += [struct.pack("<H", len(packed)), packed, struct.pack("<H", len(planes))]
+        out += [np.array([key for key, _ in planes], "<i2").tobytes()]
+        out += [np.array(plane, "<i4").tobytes() for _, plane in planes]
+    return b"".join(out)
+
+
+_ONE = [(0, [1, 1, 1, 2, 4])]  # one row of one column: rows, w2, w, sum, square
+
+
+def test_the_format_is_pinned():
+    """The bytes and the digest of a small PSR are those of the first release."""
+    psr = _golden()
+    assert psr.to_bytes() == GOLDEN
+    assert psr.digest == GOLDEN_DIGEST
+    assert PSR.from_bytes(GOLDEN) == psr
+    assert PSR.from_bytes(GOLDEN).names == ("x1", "x0")
+
+
+def test_the_docstring_describes_the_format():
+    """A writer that follows the description, and nothing else, writes the same bytes."""
+    assert _bytes(cells=[(None, _ONE)]) == PSR.from_rows([[2.0]]).select(["x0"]).to_bytes().replace(
+        b"\xa2x0", b"\xa1a"
+    ).replace(
+        struct.pack("<I", len(msgpack.packb([[["x0", "numeric"]], None]))),
+        struct.pack("<I", len(msgpack.packb([[["a", "numeric"]], None]))),
+    )
+    psr = PSR.from_bytes(_bytes(cells=[(None, _ONE)]))
+    assert psr.moments().matrix.tolist() == [[1, 2], [2, 4]]
+    assert psr.digest == hashlib.sha256(MAGIC + struct.pack("<H", VERSION) + psr.to_bytes()[14 + 2 :]).hexdigest()
+
+
+def _samples():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 12))
+    return {
+        "golden": _golden(),
+        "empty": PSR.zero(Schema(["b", "a"])),
+        "empty with classes": PSR.zero(Schema(["b", "a"], "late")),
+        "no columns": PSR.zero(Schema([])),
+        "normal": PSR.from_rows(x),
+        "extreme": PSR.from_rows(np.ldexp(x, rng.integers(-1070, 1020, x.shape))),
+        "extremes of everything": PSR.from_rows(
+            [[1.7976931348623157e308, 5e-324]] * 2, sample_weight=[1.7976931348623157e308, 5e-324]
+        ),
+        "many rows": PSR.from_rows([[1e308]], sample_weight=[2**62]),
+        "bool": PSR.from_rows(x, rng.integers(0, 2, 50) > 0, classes=True),
+        "int": PSR.from_rows(x, rng.integers(-(2**63), 2**63 - 1, 50), classes=True),
+        "str": PSR.from_rows(x[:4], ["", "é", "x" * 4096, "z\0"], classes="Überschrift"),
+    }
+
+
+@pytest.mark.parametrize("name", _samples())
+def test_bytes_come_back_as_they_went(name):
+    """Reading and writing again gives the same bytes, the order of columns included."""
+    psr = _samples()[name]
+    data = psr.to_bytes()
+    again = PSR.from_bytes(data)
+    assert (again, again.to_bytes(), again.names, again.labels) == (psr, data, psr.names, psr.labels)
+    assert hash(again) == hash(psr)
+    assert PSR.from_bytes(bytearray(data)) == PSR.from_bytes(memoryview(data)) == pickle.loads(pickle.dumps(psr)) == psr
+    assert pickle.loads(pickle.dumps(psr)).names == psr.names
+    every = [*reversed(psr.names), *([psr.schema.classes] if psr.schema.classes else [])]
+    turned = psr.select(every)
+    assert (turned, turned.digest) == (psr, psr.digest)
+    assert turned.select([*psr.names, *every[len(psr.names) :]]).to_bytes() == data
+
+
+def test_equal_states_have_equal_bytes_however_they_came_about():
+    """Sums, differences and rows in one go write the same bytes."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 3)), rng.integers(0, 3, 30)
+    one = PSR.from_rows(x, y, classes=True)
+    parts = [PSR.from_rows(x[i::3], y[i::3], classes=True) for i in range(3)]
+    more = PSR.from_rows(x * 1e200, y + 5, classes=True)
+    assert sum(parts).to_bytes() == one.to_bytes() == (more + one - more).to_bytes()
+
+
+def test_bytes_that_end_early_are_refused():
+    """Every proper prefix is refused by a sentence."""
+    for size in range(len(GOLDEN)):
+        with pytest.raises(FormatError, match=r"^Got .*\.$"):
+            PSR.from_bytes(GOLDEN[:size])
+
+
+def _flips():
+    small = PSR.from_rows([[1.5], [0.1]], [True, False], classes=True)
+    return {"golden": GOLDEN, "small": small.to_bytes(), "plain": PSR.from_rows([[3.0, 0.1]]).to_bytes()}
+
+
+@pytest.mark.parametrize("name", _flips())
+def test_no_changed_byte_goes_unnoticed(name):
+    """A byte that is changed, by a bit or at all, gives an error or another state in its own canonical bytes."""
+    data = _flips()[name]
+    digest, refused = PSR.from_bytes(data).digest, 0
+    for position in range(len(data)):
+        for change in [1 << bit for bit in range(8)] + [0xFF, 0x55]:
+            changed = bytearray(data)
+            changed[position] ^= change
+            try:
+                psr = PSR.from_bytes(bytes(changed))
+            except FormatError:
+                refused += 1
+                continue
+            assert psr.to_bytes() == changed
+            assert psr.digest != digest or psr.names != PSR.from_bytes(data).names
+    assert refused > 5 * len(data)
+
+
+def test_noise_is_refused():
+    """Random bytes, and valid ones with random stretches in them, raise nothing but FormatError."""
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        data = bytearray(GOLDEN)
+        start = int(rng.integers(0, len(data)))
+        data[start : start + int(rng.integers(1, 9))] = rng.bytes(int(rng.integers(0, 12)))
+        with contextlib.suppress(FormatError):
+            assert PSR.from_bytes(bytes(data)).to_bytes() == data
+    for size in range(200):
+        with pytest.raises(FormatError):
+            PSR.from_bytes(MAGIC + b"\1\0" + rng.bytes(size))
+
+
+_TWO = ("a", "b")
+_B = [(0, [1, 1, 1, 2, 3, 4, 6, 9])]
+_SMALL = [(0, [1, 1, 1, 0, 0])]
+
+ODD = {
+    "nothing": (b"", "ends within its magic"),
+    "another magic": (_bytes(magic=b"SYMF-PSQ"), "not a PSR"),
+    "a newer version": (
+        _bytes(version=2),
+        "format 2, but this release of sklearn-symfed reads format 1. Install a newer",
+    ),
+    "version zero": (_bytes(version=0), "format 0, but this release of sklearn-symfed reads format 1."),
+    "bytes after the end": (_bytes(cells=[(None, _ONE)]) + b"\0", "followed by 1 bytes"),
+    "another kind of column": (_bytes(kind="categorical"), "header"),
+    "unsorted names": (_bytes(_TWO[::-1], cells=[(None, _B)]), "header"),
+    "a name twice": (_bytes(("a", "a")), "header"),
+    "a name that is no string": (_bytes((1,)), "header"),
+    "a decomposed name": (_bytes(("e\u0301",)), "header"),
+    "an empty name": (_bytes(("",)), "header"),
+    "a class column called as a column": (_bytes(classes="a"), "header"),
+    "a class column that is no string": (_bytes(classes=1), "header"),
+    "a decomposed class column": (_bytes(classes="e\u0301"), "header"),
+    "an order that repeats": (_bytes(_TWO, order=[0, 0]), "header"),
+    "an order out of range": (_bytes(_TWO, order=[0, 2]), "header"),
+    "an order of another length": (_bytes(_TWO, order=[0]), "header"),
+    "a header in a longer encoding": (
+        _bytes(header=b"\xdc\0\2" + msgpack.packb([["a", "numeric"]]) + msgpack.packb(None)),
+        "damaged header",
+    ),
+    "a header of maps": (_bytes(header=msgpack.packb({})), "header"),
+    "a header of a number": (_bytes(header=msgpack.packb(5)), "header"),
+    "a header of three": (_bytes(header=msgpack.packb([[["a", "numeric"]], None, 1])), "header"),
+    "a header of bytes": (_bytes(header=msgpack.packb([[[b"a", "numeric"]], None])), "header"),
+    "a deep header": (_bytes(header=b"\x91" * 1000 + b"\xc0", columns=["a"] * 20), "header"),
+    "a header with lone surrogates": (_bytes(header=b"\x92\x91\x92\xa3\xed\xa0\x80\xa7numeric\xc0"), "damaged header"),
+    "no planes": (_bytes(cells=[(None, [])]), "canonical"),
+    "a plane of zeros": (_bytes(cells=[(None, [*_ONE, (1, [0] * 5)])]), "canonical"),
+    "planes that descend": (_bytes(cells=[(None, [(1, [1, 1, 1, 2, 4]), *_ONE])]), "canonical"),
+    "a plane twice": (_bytes(cells=[(None, _ONE * 2)]), "canonical"),
+    "a plane beyond the grid": (_bytes(cells=[(None, [*_ONE, (129, [0, 0, 0, 0, 1])])]), "canonical"),
+    "a plane below the grid": (_bytes(cells=[(None, [(-32768, [0, 0, 0, 0, 1]), *_ONE])]), "canonical"),
+    "a label without class column": (_bytes(cells=[("x", _ONE)]), "label of type str"),
+    "no label": (_bytes(classes="late", cells=[(None, _ONE)]), "label of type NoneType"),
+    "a float label": (_bytes(classes="late", cells=[(1.0, _ONE)]), "label of type float"),
+    "a list as label": (_bytes(classes="late", cells=[([1], _ONE)]), "label of type list"),
+    "a bytes label": (_bytes(classes="late", cells=[(b"\xc4\1a", _ONE)]), "damaged"),
+    "a decomposed label": (_bytes(classes="late", cells=[("e\u0301", _ONE)]), "label of type str"),
+    "a label beyond int64": (_bytes(classes="late", cells=[(2**63, _ONE)]), "label of type int"),
+    "a label of 5000 bytes": (_bytes(classes="late", cells=[("a" * 5000, _ONE)]), "label length 5003"),
+    "a label of 4097 bytes": (_bytes(classes="late", cells=[("a" * 4096 + "é", _ONE)]), "label"),
+    "a label in a longer encoding": (_bytes(classes="late", cells=[(b"\xcc\x01", _ONE)]), "damaged"),
+    "labels that descend": (_bytes(classes="late", cells=[("b", _ONE), ("a", _ONE)]), "ascending"),
+    "a label twice": (_bytes(classes="late", cells=[("a", _ONE), ("a", _ONE)]), "ascending"),
+    "no class twice": (_bytes(cells=[(None, _ONE), (None, _ONE)]), "ascending"),
+    "True beside 1": (_bytes(classes="late", cells=[(True, _ONE), (1, _ONE)]), "one kind"),
+    "False beside 1": (_bytes(classes="late", cells=[(False, _ONE), (1, _ONE)]), "one kind"),
+    "int beside str": (_bytes(classes="late", cells=[(1, _ONE), ("a", _ONE)]), "one kind"),
+    "negative rows": (_bytes(cells=[(None, [(0, [-1, -1, -1, -2, -4])])]), "a negative number of rows"),
+    "half a row": (_bytes(cells=[(None, [(-1, [-(2**31), 0, 0, 0, 0]), (0, [2, 1, 1, 1, 1])])]), "a fraction of a row"),
+    "sums without rows": (_bytes(cells=[(None, [(0, [0, 1, 1, 2, 4])])]), "sums without rows"),
+    "squares without rows": (_bytes(cells=[(None, [(0, [0, 0, 0, 0, 4])])]), "sums without rows"),
+    "rows without weights": (_bytes(cells=[(None, [(0, [1, 0, 0, 0, 0])])]), "sum of weights"),
+    "negative weights": (_bytes(cells=[(None, [(0, [1, 1, -1, 0, 0])])]), "sum of weights"),
+    "more squared weight than weight": (_bytes(cells=[(None, [(0, [2, 5, 2, 0, 0])])]), "sum of weights"),
+    "more weight than rows have": (_bytes(cells=[(None, [(0, [2, 2, 3, 0, 0])])]), "sum of weights"),
+    "a negative diagonal": (_bytes(cells=[(None, [(0, [1, 1, 1, 0, -4])])]), "negative sum of squares"),
+    "a sum beyond its squares": (_bytes(cells=[(None, [(0, [1, 1, 1, 3, 4])])]), "larger than its squares allow"),
+    "a bad class among good ones": (
+        _bytes(classes="late", cells=[("a", _ONE), ("b", [(0, [1, 1, 1, 0, -4])])]),
+        "negative sum of squares",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), ODD.values(), ids=ODD)
+def test_odd_bytes_are_refused(data, message):
+    """Each way to be not canonical or not possible is an error that says so."""
+    with pytest.raises(FormatError) as caught:
+        PSR.from_bytes(data)
+    assert message in str(caught.value)
+
+
+def test_the_odd_bytes_are_odd_for_their_own_reason():
+    """Without its fault, each family of the table is read."""
+    for data in (
+        _bytes(),
+        _bytes(cells=[(None, _ONE)]),
+        _bytes(_TWO, cells=[(None, _B)]),
+        _bytes(_TWO, cells=[(None, _B)], order=[1, 0]),
+        _bytes(cells=[(None, _SMALL)]),
+        _bytes(classes="late", cells=[("a", _ONE), ("b", _ONE)]),
+        _bytes(classes="late", cells=[(False, _ONE), (True, _ONE)]),
+        _bytes(classes="late", cells=[(-5, _ONE), (2**63 - 1, _ONE)]),
+        _bytes(cells=[(None, [*_ONE, (128, [0, 0, 0, 0, 1])])]),
+    ):
+        assert PSR.from_bytes(data).to_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MAGIC + struct.pack("<HI", 1, 2**32 - 1),
+        MAGIC + struct.pack("<HI", 1, 65_535),
+        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 2**32 - 1),
+        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 6) + b"\xdd\xff\xff\xff\xff\x00",
+        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 6) + b"\xdb\xff\xff\xff\xff\x00",
+        _bytes()[:-4] + struct.pack("<I", 2**32 - 1),
+        _bytes()[:-4] + struct.pack("<I", 100_000),
+        _bytes(classes="late")[:-4] + struct.pack("<IH", 1, 65_535),
+        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<H", 65_535),
+        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<H", 257) + bytes(514),
+    ],
+)
+def test_declared_sizes_are_not_believed(data):
+    """A count beyond the bytes that follow costs no memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError):
+            PSR.from_bytes(data)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_columns_without_rows_cost_no_square():
+    """The header of a wide PSR that holds nothing is read in memory of its own size."""
+    names = [f"c{i:05d}" for i in range(30_000)]
+    data = _bytes(names, order=list(range(30_000))[::-1])
+    tracemalloc.start()
+    try:
+        psr = PSR.from_bytes(data)
+        assert psr.to_bytes() == data
+        assert psr == PSR.zero(Schema(names))
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("data", ["text", 5, None, [1, 2]])
+def test_what_is_no_bytes_is_no_psr(data):
+    """Anything but bytes is the caller's mistake; a number does not allocate."""
+    with pytest.raises(TypeError):
+        PSR.from_bytes(data)
+
+
+def test_files(tmp_path):
+    """A PSR is saved under the name given, over an older one, and nothing else stays behind."""
+    path = tmp_path / "état.psr"
+    for psr in _samples().values():
+        psr.save(path)
+        assert PSR.load(str(path)) == psr
+        assert path.read_bytes() == psr.to_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(call, tmp_path, monkeypatch):
+    """When writing fails half-way, the file is the old one, and no other is left."""
+    path = tmp_path / "state.psr"
+    _golden().save(path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
+    with pytest.raises(OSError, match="No space left"):
+        PSR.from_rows([[1.0]]).save(path)
+    monkeypatch.undo()
+    assert PSR.load(path) == _golden()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_the_callers(tmp_path):
+    """Saving into no folder, and loading no file, are the errors of the file system."""
+    with pytest.raises(FileNotFoundError):
+        _golden().save(tmp_path / "none" / "state.psr")
+    with pytest.raises(FileNotFoundError):
+        PSR.load(tmp_path / "none.psr")
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    """A file that is no PSR is a FormatError."""
+    path = tmp_path / "state.psr"
+    path.write_bytes(pickle.dumps(_golden()))
+    with pytest.raises(FormatError, match="magic"):
+        PSR.load(path)
