@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
 from sklearn_symfed._base import fit_context, generated_names
-from sklearn_symfed.exceptions import DataError, FederationError, SchemaError
+from sklearn_symfed.exceptions import DataError, FederationError, SchemaError, StoreError
 from sklearn_symfed.federation import Federation, PulseReport, Status, Store
 from sklearn_symfed.psr import PSR, frame_names
 
@@ -27,8 +27,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     """Learn rows into exact statistics, alone or as a node of a federation, and standardise rows by them.
 
     Without a federation this is a scikit-learn transformer: `transform` subtracts the mean and divides by the standard
-    deviation of all rows that were learned, as ``StandardScaler`` does.  As a member of a federation it publishes what it
-    learned, and takes in what the others have learned, by `pulse`; its statistics are then those of all members' rows.
+    deviation of all rows that were learned, as ``StandardScaler`` does.  As a member of a federation it publishes what
+    it learned, and takes in what the others have learned, by `pulse`; its statistics are then those of all members.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     In this release messages between members are neither encrypted nor authenticated: use a carrier that only members
     can read and write.  Members see one another's statistics, never rows.
 
-    Membership is state of the node, not a parameter: a clone is a fresh local estimator, and a member cannot be pickled.
+    Membership is state of the node, not a parameter: a clone is a fresh local estimator; pickling a member raises.
 
     Examples
     --------
@@ -93,6 +93,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         "n_jobs": [int, None],
         "home": [str, os.PathLike, None],
     }
+
+    _store: Store
+    _membership: Federation | None
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             If there is no home, or another process uses it.
         """
         if not os.path.isdir(home):  # noqa: PTH112
-            raise FederationError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
+            raise StoreError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
         node = cls(home=home, **params)
         node._node()
         return node
@@ -140,7 +143,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features), or PSR
-        y : array-like of shape (n_samples,) or (n_samples, n_outputts), default=None
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels where `classes` says so, else more columns to learn: a target, say.  They are not transformed.
         sample_weight : array-like of shape (n_samples,), default=None
             Integers repeat a row exactly; floats weigh it.
@@ -158,11 +161,12 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """
         if self.is_member:
             raise FederationError(
-                "This node is a member of a federation, and fit would wipe what it learned: use partial_fit, or reset()."
+                "This node is a member, and fit would wipe what its peers rely on: use partial_fit, or reset first."
             )
         psr, features = self._read(X, y, sample_weight, first=True)
         self._store.reset(psr)
-        return self._adopt(features)._refresh()
+        self._adopt(features)
+        return self._refresh()
 
     @fit_context
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
@@ -173,7 +177,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         X, y, sample_weight
             As in `fit`.
         batch_id : str, default=None
-            Name of this batch.  A batch that was learned under its name is not learned again, whatever crashed in between.
+            Name of this batch.  A batch that was learned under its name is not learned again, whatever crashed
+            in between.
 
         Returns
         -------
@@ -189,7 +194,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         first = self._node().local is None or not hasattr(self, "n_features_in_")  # peers' order binds nobody
         psr, features = self._read(X, y, sample_weight, first=first)
         self._node().learn(psr, batch_id)
-        return self._adopt(features)._refresh()
+        self._adopt(features)
+        return self._refresh()
 
     @fit_context
     def forget(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
@@ -223,7 +229,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """
         self._node().reset()
         for name in ("n_features_in_", "feature_names_in_", "mean_", "var_", "scale_", "n_samples_seen_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         return self
 
     # -- transforming ------------------------------------------------------------------------------------------------
@@ -344,7 +350,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     def start_pulsing(self, interval: str | None = None) -> Self:
         """Pulse in the background, by the federation's schedule.
 
-        The background never changes a fitted attribute; `psr_` follows it.  Its errors reach `status` and the next call.
+        The background never changes a fitted attribute; `psr_` follows it.  Its errors reach `status` and the next
+        call.
 
         Parameters
         ----------
@@ -494,7 +501,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         if not first:
             if frame_names(X) is None and hasattr(self, "feature_names_in_"):
                 raise SchemaError(
-                    f"Got rows without column names, but expected a DataFrame with columns {list(self.feature_names_in_)}."
+                    "Got rows without column names, but expected a DataFrame with columns "
+                    f"{self.feature_names_in_.tolist()}."
                 )
             validate_data(
                 self, features if frame_names(X) is None else features[:0], reset=False, skip_check_array=True
@@ -502,14 +510,13 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         names = frame_names(features)
         return psr, generated_names(np.asarray(features).shape[1]) if names is None else names
 
-    def _adopt(self, features: list[str] | None) -> Self:
+    def _adopt(self, features: list[str] | None) -> None:
         """Take these columns as the features, in this order."""
         if features is not None:
             self.n_features_in_ = len(features)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
             if features != generated_names(len(features)):
                 self.feature_names_in_ = np.array(features, dtype=object)
-        return self
 
     def _refresh(self) -> Self:
         """Set the fitted attributes from the merged rows."""

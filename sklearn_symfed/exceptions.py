@@ -10,6 +10,7 @@
     ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
     ├── ArithmeticModeError (RuntimeError)   a BLAS or a floating-point mode in which exactness does not hold
     ├── FederationError (RuntimeError)  local misuse: not a member, already a member, closed, ...
+    │   ├── SettingError (ValueError)   a name, URL or schedule that cannot be used
     │   └── StoreError                  a home that cannot be opened, read or written
     └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
         └── PayloadTooLargeError        the message exceeds what this carrier takes
@@ -29,6 +30,7 @@ __all__ = [
     "FormatError",
     "PayloadTooLargeError",
     "SchemaError",
+    "SettingError",
     "StoreError",
     "SymfedError",
     "TransportError",
@@ -60,11 +62,15 @@ class FormatError(SymfedError, ValueError):
 
 
 class ArithmeticModeError(SymfedError, RuntimeError):
-    """This process computes in a way in which sums of products are not exact."""
+    """Sums of products are not exact in the way in which this process computes."""
 
 
 class FederationError(SymfedError, RuntimeError):
     """The call does not fit the state of this node."""
+
+
+class SettingError(FederationError, ValueError):
+    """A name, URL or schedule of the federation is not one that can be used; nothing was changed."""
 
 
 class StoreError(FederationError):

@@ -1,4 +1,4 @@
-"""Bad input gets the error that docs/bad_input.md promises, and changes nothing: in memory, in the home, at the peers."""
+"""Bad input gets the error that docs/bad_input.md promises, and changes nothing in memory, at home, at the peers."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ _CALLS = {
 
 @pytest.fixture
 def node(tmp_path):
-    """A member with 30 rows, published, and a peer that holds them."""
+    """Make a member with 30 rows, published, and a peer that holds them."""
     url = f"dir://{tmp_path}/federation"
     with_home = FederatedPSR(home=tmp_path / "home", classes="late").create_federation("trial", url)
     peer = FederatedPSR(classes="late").join(url, member="peer")
@@ -197,9 +197,10 @@ def test_a_full_disk_at_the_carrier_loses_nothing(node, monkeypatch):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with monkeypatch.context() as patch, pytest.raises(TransportError, match="No space left"):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        node.pulse()
+        with pytest.raises(TransportError, match="No space left"):
+            node.pulse()
     after = _state(node)
     assert all(after[key] == before[key] for key in ("digest", "stored", "batches", "attributes"))
     assert node.pulse().status == "published"

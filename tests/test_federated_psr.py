@@ -20,14 +20,14 @@ from sklearn_symfed.exceptions import FederationError, ForgetError
 
 @pytest.fixture
 def frame():
-    """A table with a target and a class column."""
+    """Return a table with a target and a class column."""
     data = load_diabetes(as_frame=True, scaled=False).frame
     return data.assign(high=data.target > 150)
 
 
 @pytest.fixture
 def url(tmp_path):
-    """A place for a federation."""
+    """Return a place for a federation."""
     return f"dir://{tmp_path}/federation"
 
 
@@ -125,7 +125,7 @@ def test_integer_weights_repeat_rows(frame):
 
 
 def test_the_class_column_may_be_there_or_not_at_transform(frame):
-    """transform leaves the class column out where there is one."""
+    """Transform leaves the class column out where there is one."""
     node = FederatedPSR(classes="high").fit(frame)
     assert np.array_equal(node.transform(frame), node.transform(frame.drop(columns="high")))
 
@@ -162,7 +162,8 @@ def test_nodes_reach_one_state_and_identical_models(frame, url):
     a.partial_fit(frame[:150])
     b.partial_fit(frame[150:300][frame.columns[::-1]])
     _pulse(a, b)
-    assert a.converged_ and b.converged_
+    assert a.converged_
+    assert b.converged_
     c = FederatedPSR(classes="high").join(url, member="c").partial_fit(frame[300:])
     _pulse(a, b, c)
     central = FederatedPSR(classes="high").fit(frame)

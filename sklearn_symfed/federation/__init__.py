@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sklearn_symfed.federation._federation import Federation
-from sklearn_symfed.federation._names import SettingError
 from sklearn_symfed.federation._report import Member, PulseReport, Status
 from sklearn_symfed.federation._schedule import parse_schedule
 from sklearn_symfed.federation._store import Store
 
-__all__ = ["Federation", "Member", "PulseReport", "SettingError", "Status", "Store", "parse_schedule"]
+__all__ = ["Federation", "Member", "PulseReport", "Status", "Store", "parse_schedule"]

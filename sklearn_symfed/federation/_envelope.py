@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from sklearn_symfed.exceptions import FormatError
-from sklearn_symfed.federation._names import MAX_NAME_BYTES, SettingError, check_name
+from sklearn_symfed.exceptions import FormatError, SettingError
+from sklearn_symfed.federation._names import MAX_NAME_BYTES, check_name
 
 __all__ = ["MAX_COUNTER", "MAX_MEMBERS", "MAX_PSR_BYTES", "PROTOCOL", "Mark", "Pulse", "View", "decode", "encode"]
 

@@ -1,4 +1,4 @@
-"""Names of members and federations, and the error for a setting that cannot be.
+"""Names of members and federations.
 
 Owns what a name may be, so that every transport can turn it into a folder, a queue or a subject.
 """
@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 
-from sklearn_symfed.exceptions import FederationError
+from sklearn_symfed.exceptions import SettingError
 
-__all__ = ["MAX_NAME_BYTES", "SettingError", "check_name"]
+__all__ = ["MAX_NAME_BYTES", "check_name"]
 
 MAX_NAME_BYTES = 80
 """Longest name in UTF-8: three times as much, escaped, still fits in a file name."""
-
-
-class SettingError(FederationError, ValueError):
-    """A name, URL or schedule of the federation is not one that can be used; nothing was changed."""
 
 
 def check_name(name: str, what: str = "member") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-from sklearn_symfed.federation._names import SettingError
+from sklearn_symfed.exceptions import SettingError
 
 __all__ = ["MAX_BACKOFF", "backoff", "parse_schedule"]
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +52,7 @@ class Store:
         self.home = home
         self._connection = connection
         self._lock = threading.RLock()
+        weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
         blob = self.get("local")
         self._local = None if blob is None else PSR.from_bytes(blob)
 

@@ -59,8 +59,8 @@ def assert_federated_equals_central(
     """Assert that an estimator fitted on a federation equals one fitted on all rows, and that both are right.
 
     The rows are dealt to nodes at random.  Each node learns its own in a separate process, with its columns in another
-    order, and with another BLAS kernel and number of threads where the machine has them.  The nodes pulse over a carrier
-    with faults until they have converged; then a clone of `estimator` is fitted at every node, from its merged PSR.
+    order, and with another BLAS kernel and number of threads where the machine has them.  The nodes pulse over a
+    carrier with faults until they have converged; then each fits a clone of `estimator` from its merged PSR.
 
     Every fitted attribute must equal that of the central fit, to the last bit.  And the central fit must agree with
     scikit-learn's own estimator on the same rows, which shares no code with it.
@@ -173,7 +173,7 @@ def _pulse_until_converged(learned: list[PSR], seed: int) -> list[PSR]:
     url = f"memory://equivalence-{os.getpid()}-{next(_places)}"
     nodes: list[Federation] = []
 
-    def faulty(url: str, member: str, *, create: bool) -> Transport:
+    def faulty(url: str, member: str, *, create: bool = False) -> Transport:
         return FaultyTransport(open_transport(url, member, create=create), seed + len(nodes), **_FAULTS)
 
     stores = [Store.open() for _ in learned]
@@ -202,12 +202,10 @@ def _pulse_until_converged(learned: list[PSR], seed: int) -> list[PSR]:
 def _columns_of(estimator: Any, X: Any, y: Any) -> tuple[dict[str, Array], tuple[str, Array] | None, Any]:
     """Return numeric columns by name, the class column, and what ``fit(psr, y)`` takes as `y`."""
     names = frame_names(X)
-    array = None if names is not None else np.asarray(X)
-    columns = (
-        {name: np.asarray(X[name]) for name in names}
-        if names is not None
-        else {f"x{i}": array[:, i] for i in range(array.shape[1])}  # type: ignore[union-attr]
-    )
+    if names is None:
+        columns = {f"x{i}": column for i, column in enumerate(np.asarray(X).T)}
+    else:
+        columns = {name: np.asarray(X[name]) for name in names}
     if y is None or not (is_classifier(estimator) or is_regressor(estimator)):
         return columns, None, None
     name = getattr(y, "name", None) or "y"
@@ -241,4 +239,5 @@ def _assert_right(central: Any, X: Any, y: Any, weight: dict[str, Any], rtol: fl
         assert ours.shape == theirs.shape, f"{name} has shape {ours.shape}, but scikit-learn's has {theirs.shape}"
         scale = np.max(np.abs(theirs), initial=0.0)
         error = np.max(np.abs(ours - theirs), initial=0.0)
-        assert error <= rtol * scale + noise, f"{name} is {error / scale if scale else error:.1e} away from scikit-learn's"
+        away = error / scale if scale else error
+        assert error <= rtol * scale + noise, f"{name} is {away:.1e} away from scikit-learn's"

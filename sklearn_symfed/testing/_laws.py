@@ -46,8 +46,8 @@ def exact_moments(rows: Any, sample_weight: Any = None) -> list[list[Fraction]]:
 def _law(max_examples: int = 100, **strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Draw the arguments of a law.
 
-    Extreme exponents take longer than Hypothesis' default deadline, and a suite is there to be inherited more than once,
-    which is what the health check on differing executors warns of.
+    Extreme exponents take longer than Hypothesis' default deadline, and a suite is there to be inherited more than
+    once, which is what the health check on differing executors warns of.
     """
     profile = settings(
         deadline=None, max_examples=max_examples, suppress_health_check=[HealthCheck.differing_executors]

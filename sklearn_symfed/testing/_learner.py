@@ -1,7 +1,7 @@
 """Learns rows in a process of its own: ``python -m sklearn_symfed.testing._learner rows.npz columns.json out.psr``.
 
-Started by `assert_federated_equals_central`, so that BLAS kernel and threads, which a process fixes when it starts, differ
-between the parties.  Rows come as ``.npz`` and names as JSON: no pickle.
+Started by `assert_federated_equals_central`, so that BLAS kernel and threads, which a process fixes when it starts,
+differ between the parties.  Rows come as ``.npz`` and names as JSON: no pickle.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(rows: str, columns: str, out: str) -> None:
     with np.load(rows, allow_pickle=False) as arrays:
         table = NamedColumns({name: arrays[f"column{i}"] for i, name in enumerate(names["columns"])})
         labels = arrays["labels"] if names["classes"] else None
-        weight = arrays["weight"] if "weight" in arrays else None
+        weight = arrays.get("weight", None)
     PSR.from_rows(table, labels, classes=names["classes"], sample_weight=weight, n_jobs=names["n_jobs"]).save(out)
 
 

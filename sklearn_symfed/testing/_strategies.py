@@ -37,7 +37,8 @@ def finite_rows(
 
 def class_labels(n_rows: int, max_classes: int = 3) -> st.SearchStrategy[list[Any]]:
     """Draw labels of one kind (bool, int or str), one for each row."""
-    kinds = st.sampled_from([[True, False], list(range(-1, max_classes - 1)), ["a", "é", "ß"][:max_classes]])
+    alphabets: list[list[Any]] = [[True, False], list(range(-1, max_classes - 1)), ["a", "é", "ß"][:max_classes]]
+    kinds = st.sampled_from(alphabets)
     return kinds.flatmap(lambda kind: st.lists(st.sampled_from(kind), min_size=n_rows, max_size=n_rows))
 
 

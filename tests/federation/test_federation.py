@@ -13,8 +13,8 @@ import uuid
 
 import pytest
 
-from sklearn_symfed.exceptions import FederationError, SchemaError, StoreError, TransportError
-from sklearn_symfed.federation import Federation, SettingError, Store
+from sklearn_symfed.exceptions import FederationError, SchemaError, SettingError, StoreError, TransportError
+from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation import _federation as federation_module
 from sklearn_symfed.federation._envelope import decode
 from sklearn_symfed.federation.transports import MemoryTransport, open_transport

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sklearn_symfed.federation import SettingError, parse_schedule
+from sklearn_symfed.exceptions import SettingError
+from sklearn_symfed.federation import parse_schedule
 from sklearn_symfed.federation._schedule import MAX_BACKOFF, backoff
 
 

@@ -10,8 +10,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from sklearn_symfed.exceptions import TransportError
-from sklearn_symfed.federation import SettingError
+from sklearn_symfed.exceptions import SettingError, TransportError
 from sklearn_symfed.federation.transports import DirectoryTransport, MemoryTransport, open_transport
 from sklearn_symfed.federation.transports import base as base_module
 from sklearn_symfed.federation.transports.directory import folder_of, member_of

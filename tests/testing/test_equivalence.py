@@ -56,7 +56,7 @@ def test_a_broken_merge_is_noticed(monkeypatch):
         return PSR(merged.schema, cells)
 
     monkeypatch.setattr(PSR, "__add__", rounded)
-    with pytest.raises(AssertionError, match="differs from the central fit|another state"):
+    with pytest.raises(AssertionError, match=r"differs from the central fit|another state"):
         assert_federated_equals_central(FederatedRidge(), *load_diabetes(return_X_y=True), n_nodes=2)
 
 
@@ -69,5 +69,5 @@ def test_a_broken_solve_is_noticed(monkeypatch):
         return {**fitted, "coef_": fitted["coef_"] * (1 + 1e-5)}
 
     monkeypatch.setattr(linear_model.FederatedRidge, "_solve", wrong)
-    with pytest.raises(AssertionError, match="coef_ is .* away from scikit-learn"):
+    with pytest.raises(AssertionError, match=r"coef_ is .* away from scikit-learn"):
         assert_federated_equals_central(FederatedRidge(), *load_diabetes(return_X_y=True), n_nodes=2)

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError
-from sklearn_symfed.federation._names import SettingError, check_name
+from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError, SettingError
+from sklearn_symfed.federation._names import check_name
 
 __all__ = ["Delivery", "Transport", "TransportFactory", "open_transport"]
 

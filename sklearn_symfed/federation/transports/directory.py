@@ -23,8 +23,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
-from sklearn_symfed.exceptions import TransportError
-from sklearn_symfed.federation._names import SettingError, check_name
+from sklearn_symfed.exceptions import SettingError, TransportError
+from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation.transports.base import Delivery, Transport
 
 __all__ = ["DirectoryTransport"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 
-from sklearn_symfed.federation._names import SettingError
+from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.federation.transports.base import Delivery, Transport
 
 __all__ = ["MemoryTransport"]
