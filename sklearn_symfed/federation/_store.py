@@ -53,8 +53,7 @@ class Store:
         self._connection = connection
         self._lock = threading.RLock()
         weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
-        blob = self.get("local")
-        self._local = None if blob is None else PSR.from_bytes(blob)
+        self._local = _undamaged(self.get("local"), self.get("local_digest"))
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | None = None) -> Self:
@@ -199,7 +198,9 @@ class Store:
 
     def _write_local(self, psr: PSR | None) -> None:
         if self.home is not None:
-            self.set("local", None if psr is None else psr.to_bytes())
+            with self.transaction():
+                self.set("local", None if psr is None else psr.to_bytes())
+                self.set("local_digest", None if psr is None else psr.digest)
 
     # -- membership and peers ----------------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class Store:
         """What is held of each other member."""
         rows = self._rows("SELECT member, incarnation, version, digest, psr FROM slots")
         return {
-            member: Slot(Mark(incarnation, version, digest), None if blob is None else PSR.from_bytes(blob))
+            member: Slot(Mark(incarnation, version, digest), _undamaged(blob, digest))
             for member, incarnation, version, digest, blob in rows
         }
 
@@ -262,6 +263,16 @@ class Store:
 
     def _execute(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)
+
+
+def _undamaged(blob: bytes | None, digest: str | None) -> PSR | None:
+    """Return stored statistics, once it is certain that they are those that were written."""
+    if blob is None:
+        return None
+    psr = PSR.from_bytes(blob)
+    if psr.digest != digest:
+        raise StoreError("Got a home whose statistics have another digest than was written: it is damaged.")
+    return psr
 
 
 def _prepare(folder: Path) -> None:

@@ -237,3 +237,17 @@ def test_learning_survives_a_kill(tmp_path):
         for number in range(60):
             store.learn(PSR.from_rows([[float(number), 1.0]]), str(number))
         assert store.local == PSR.from_rows([[float(number), 1.0] for number in range(60)])
+
+
+def test_a_damaged_home_is_noticed(tmp_path):
+    """Statistics that are not those that were written are refused, be they the node's own or a peer's."""
+    first, second = PSR.from_rows([[1.0]]), PSR.from_rows([[2.0]])
+    with Store.open(tmp_path / "home") as store:
+        store.learn(first)
+        store.set("local", second.to_bytes())
+    with pytest.raises(StoreError, match="damaged"):
+        Store.open(tmp_path / "home")
+    with Store.open() as store:
+        store.set_slot("peer", Slot(Mark(1, 1, first.digest), second))
+        with pytest.raises(StoreError, match="damaged"):
+            store.slots  # noqa: B018
