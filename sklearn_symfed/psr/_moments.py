@@ -197,4 +197,5 @@ def _correlation(covariance: int, first: int, second: int) -> float:
     root = math.isqrt((square << shift) // product)  # at least 127 bits
     inexact = root * root * product != square << shift
     # a sticky last bit keeps a truncated root on its side of every midpoint
-    return math.copysign(quotient(2 * root + inexact, 1, -shift // 2 - 1), covariance)
+    magnitude = quotient(2 * root + inexact, 1, -shift // 2 - 1)
+    return -magnitude if covariance < 0 and magnitude else magnitude

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,7 +75,7 @@ class Schema:
         classes = None if classes is None else normalised(classes)
         seen = [*names, *([] if classes is None else [classes])]
         if len(set(seen)) != len(seen):
-            twice = sorted({name for name in seen if seen.count(name) > 1}) if len(seen) < 1000 else []
+            twice = sorted(name for name, count in Counter(seen).items() if count > 1)
             msg = f"Got column names that occur more than once: {twice}, but expected distinct names."
             raise SchemaError(msg)
         if len(names) > MAX_COLUMNS:
