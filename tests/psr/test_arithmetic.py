@@ -42,10 +42,10 @@ def digests():
     return {name: PSR.from_rows(x).digest for name, x in sets.items()}
 """
 _SCRIPT = f"""{_DATASETS}
-import json
+import json, sys
 from threadpoolctl import threadpool_info
-blas = [each for each in threadpool_info() if each["user_api"] == "blas"]
-print(json.dumps([digests(), [[each.get("architecture"), each["num_threads"]] for each in blas]]))
+blas = [[each.get("architecture"), each["num_threads"]] for each in threadpool_info() if each["user_api"] == "blas"]
+print(json.dumps([digests() if any(name in sys.argv for name, _ in blas) else None, blas]))
 """
 
 
@@ -56,9 +56,9 @@ def digests():
     return space["digests"]()
 
 
-def _run(script, **environment):
+def _run(script, *arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         cwd=_ROOT,
@@ -76,13 +76,13 @@ def test_every_blas_kernel_gives_the_same_bits(kernel, threads, digests):
     """Another OpenBLAS kernel and another number of threads, in another process, give the same digests."""
     if not any(each.get("internal_api") == "openblas" for each in threadpool_info()):
         pytest.skip("numpy does not use OpenBLAS here")
-    done = _run(_SCRIPT, OPENBLAS_CORETYPE=kernel, OPENBLAS_NUM_THREADS=str(threads))
+    names = {kernel, "Katmai"} if kernel == "Prescott" else {kernel}  # what OpenBLAS calls its Prescott kernels
+    done = _run(_SCRIPT, *names, OPENBLAS_CORETYPE=kernel, OPENBLAS_NUM_THREADS=str(threads))
     if done.returncode < 0:
         pytest.skip(f"this processor does not run the kernel {kernel}: signal {-done.returncode}")
     assert done.returncode == 0, done.stderr
     got, blas = json.loads(done.stdout)
-    names = {kernel, "Katmai"} if kernel == "Prescott" else {kernel}  # what OpenBLAS calls its Prescott kernels
-    if not names & {architecture for architecture, _ in blas}:
+    if got is None:
         pytest.skip(f"OpenBLAS offers no {kernel} here, it took {blas}")
     assert [count for _, count in blas] == [threads] * len(blas)
     assert got == digests

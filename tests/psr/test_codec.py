@@ -8,6 +8,7 @@ import hashlib
 import os
 import pickle
 import struct
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -320,6 +321,28 @@ def test_files(tmp_path):
         psr.save(path)
         assert PSR.load(str(path)) == psr
         assert path.read_bytes() == psr.to_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_save_to_one_name(tmp_path):
+    """Threads that save to one name leave one whole file, and no other."""
+    path, states = tmp_path / "state.psr", list(_samples().values())
+    failures = []
+
+    def save(psr):
+        try:
+            for _ in range(10):
+                psr.save(path)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=save, args=(psr,)) for psr in states]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert PSR.load(path) in states
     assert list(tmp_path.iterdir()) == [path]
 
 
