@@ -21,7 +21,7 @@ from sklearn_symfed.federation._peers import Applied, Heard, Peers, Refused
 from sklearn_symfed.federation._report import Member, PulseReport, Status
 from sklearn_symfed.federation._schedule import parse_schedule
 from sklearn_symfed.federation._store import Store
-from sklearn_symfed.federation.transports.base import Delivery, Transport, TransportFactory, open_transport
+from sklearn_symfed.federation.transports import Delivery, Transport, TransportFactory, open_transport
 from sklearn_symfed.psr import PSR
 
 __all__ = ["Federation"]

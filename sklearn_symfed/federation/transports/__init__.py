@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sklearn_symfed.federation.transports.base import Delivery, Transport, TransportFactory, open_transport
+from sklearn_symfed.federation.transports._url import open_transport
+from sklearn_symfed.federation.transports.base import Delivery, Transport, TransportFactory
 from sklearn_symfed.federation.transports.directory import DirectoryTransport
 from sklearn_symfed.federation.transports.memory import MemoryTransport
 

@@ -1,4 +1,4 @@
-"""What the federation asks of a carrier, and how one is chosen by URL.
+"""What the federation asks of a carrier.
 
 A carrier moves opaque bytes between named members: at least once, in any order, up to a size.  Nothing here knows what
 the bytes mean.  A back end is one file beside this one, or a package of someone else with an entry point in the group
@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError, SettingError
+from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError
 from sklearn_symfed.federation._names import check_name
 
-__all__ = ["Delivery", "Transport", "TransportFactory", "open_transport"]
-
-ENTRY_POINTS = "sklearn_symfed.transports"
-_EXTRAS = ("aws", "azure", "nats")
+__all__ = ["Delivery", "Transport", "TransportFactory"]
 
 
 @dataclass(frozen=True)
@@ -131,49 +127,3 @@ class TransportFactory(Protocol):
     def __call__(self, url: str, member: str, *, create: bool = False) -> Transport:
         """Open the inbox of `member` at `url`."""
         ...
-
-
-def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
-    """Open a member's end of the carrier that `url` names.
-
-    Parameters
-    ----------
-    url : str
-        ``dir:///path``, ``memory://name``, or a scheme that an installed package offers.
-    member : str
-        Whose inbox to open; it is created where there is none.
-    create : bool, default=False
-        Whether the place itself may be created, as the founder of a federation does.
-
-    Raises
-    ------
-    SettingError
-        If the URL's scheme is not known; the message lists those that are.
-    TransportError
-        If the place is missing or cannot be used.
-    """
-    scheme, separator, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
-    factories = _builtin()
-    if separator and scheme not in factories:
-        for point in entry_points(group=ENTRY_POINTS, name=scheme):
-            factory: TransportFactory = point.load()
-            return factory(url, member, create=create)
-    if not separator or scheme not in factories:
-        raise SettingError(_unknown(url, scheme if separator else "", sorted(factories)))
-    return factories[scheme](url, member, create=create)
-
-
-def _builtin() -> dict[str, TransportFactory]:
-    from sklearn_symfed.federation.transports.directory import DirectoryTransport
-    from sklearn_symfed.federation.transports.memory import MemoryTransport
-
-    return {"dir": DirectoryTransport, "memory": MemoryTransport}
-
-
-def _unknown(url: str, scheme: str, builtin: list[str]) -> str:
-    if scheme in _EXTRAS:
-        return f"The transport of {scheme}:// is not installed: pip install 'sklearn-symfed[{scheme}]'."
-    offered = sorted({point.name for point in entry_points(group=ENTRY_POINTS)} | set(builtin))
-    known = ", ".join(f"{name}://" for name in offered)
-    extras = ", ".join(f"{name}://" for name in _EXTRAS)
-    return f"Got transport URL {url!r}, but expected one of {known} (extras of this package: {extras})."
