@@ -142,7 +142,7 @@ class PSRLaws:
         for label, state in whole.by_class().items():
             assert state == self.learn(rows[[each == label for each in labels]])
 
-    @_law(data=st.data(), rows=finite_rows(max_rows=6, max_columns=2))
+    @_law(max_examples=40, data=st.data(), rows=finite_rows(max_rows=5, max_columns=2))
     def test_weights_are_exact(self, data: Any, rows: Array) -> None:
         """Integer weights repeat rows; any weights give exact sums that do not depend on the partition."""
         weight = data.draw(weights(len(rows)))
@@ -162,7 +162,7 @@ class PSRLaws:
             merged = self.merge(merged, self.learn(rows[part], sample_weight=weight[part]))
         assert merged == whole
 
-    @_law(max_examples=6, data=st.data(), rows=finite_rows(min_rows=5, max_rows=7), times=st.integers(6_600, 7_000))
+    @_law(max_examples=3, data=st.data(), rows=finite_rows(min_rows=5, max_rows=7), times=st.integers(6_600, 7_000))
     def test_batches_blocks_and_threads_do_not_matter(self, data: Any, rows: Array, times: int) -> None:
         """Many rows in one call, in batches, or on two threads, equal each row repeated by its weight."""
         order = np.random.default_rng(data.draw(st.integers(0, 2**32))).permutation(len(rows) * times)
