@@ -128,7 +128,10 @@ class ExactGram:
         if n_digits > _MAX_DIGITS or retries > _MAX_RETRIES or np.abs(units).max() > _MAX_UNIT:
             self._add_by_shifts(x, exponent)
             return
-        products = _DigitProducts(self.n_columns, n_digits, self._buffers)
+        block = _BLOCK
+        if n_digits == 1 and not retries:
+            units, block = _narrow(x, units)
+        products = _DigitProducts(self.n_columns, n_digits, self._buffers, block)
         deferred: list[Floats] = []
         uncertified: list[Floats] = []
         scale = np.ldexp(1.0, -units)
@@ -208,8 +211,10 @@ def _place(lanes: Accumulator, where: tuple[Any, ...], values: Int64, exponents:
 class _DigitProducts:
     """The digits of some rows, and the running products of all digits that share their units."""
 
-    def __init__(self, n_columns: int, n_digits: int, buffers: list[Floats]) -> None:
+    def __init__(self, n_columns: int, n_digits: int, buffers: list[Floats], block: int) -> None:
         self.rows = max(_BLOCK, _BUFFER // n_columns // _BLOCK * _BLOCK)
+        self._block = min(block, self.rows)
+        self.rows -= self.rows % self._block
         while len(buffers) < n_digits + 2:
             buffers.append(np.empty((self.rows, n_columns)))
         self._digits = buffers[:n_digits]
@@ -228,7 +233,7 @@ class _DigitProducts:
             If a product with `scale` would be rounded.
         """
         used = len(rows)
-        self._padded = used if used <= _BLOCK else -(-used // _BLOCK) * _BLOCK
+        self._padded = used if used <= self._block else -(-used // self._block) * self._block
         rest = self._rest[:used]
         with np.errstate(under="raise", over="raise", invalid="raise"):
             np.multiply(rows, scale, out=rest)
@@ -255,7 +260,7 @@ class _DigitProducts:
             return self._multiply()
 
     def _multiply(self) -> bool:
-        blocks = (max(1, self._padded // _BLOCK), -1, self._digits[0].shape[1])
+        blocks = (max(1, self._padded // self._block), -1, self._digits[0].shape[1])
         grams: dict[tuple[int, int], Floats] = {}
         for k in range(self._n_digits):
             for m in range(k, self._n_digits):
@@ -320,6 +325,18 @@ def _guess_units(x: Floats) -> Int64:
         rms = top * np.sqrt(np.mean((sample / top) ** 2, axis=0))
     # Rare values may take up to 24 bits of the first digit; the certificate decides whether that was too bold.
     return np.maximum(_exponent(rms) - 21, _exponent(largest) - 24)
+
+
+def _narrow(x: Floats, units: Int64) -> tuple[Int64, int]:
+    """Widen the units of one-digit columns to their last bit; small digits then allow taller blocks than 512 rows."""
+    sample = x[:: max(1, len(x) // _SAMPLE)][:_SAMPLE].astype(np.float64)
+    with np.errstate(all="ignore"):
+        bits = np.bitwise_or.reduce(np.abs(np.rint(sample * np.ldexp(1.0, -units))).astype(np.int64), axis=0)
+    last = bits & -bits
+    units = units + np.where(last > 1, np.log2(np.maximum(last, 1)).astype(np.int64), 0)
+    largest = _largest(x).astype(np.float64) * np.ldexp(1.0, -units)
+    height = _CERTIFIED / 2 / max(1.0, float(largest.max())) ** 2
+    return units, _BLOCK * (1 << max(0, int(np.log2(max(1.0, height / _BLOCK)))))
 
 
 def _guess_digits(x: Floats, units: Int64) -> int:

@@ -27,7 +27,7 @@ def paths(monkeypatch):
 
         monkeypatch.setattr(cls, name, counted)
 
-    count(_exact._DigitProducts, "__init__", lambda _n_columns, n_digits, _buffers: f"{n_digits} digits")
+    count(_exact._DigitProducts, "__init__", lambda _n_columns, n_digits, *_: f"{n_digits} digits")
     count(_exact._DigitProducts, "blank", lambda _mask: "deferred")
     count(ExactGram, "_widen", lambda *_: "widened")
     count(ExactGram, "_add_by_shifts", lambda *_: "shifted")
