@@ -126,9 +126,14 @@ class FromStatistics:
         params = {**self._plain_params(), **self.get_params(deep=False)}  # type: ignore[attr-defined]
         estimator = plain()
         estimator.set_params(**{name: params[name] for name in estimator.get_params(deep=False) if name in params})
-        private = {"psr_", "_target", *self.get_params(deep=False)}  # type: ignore[attr-defined]
+        private = {"psr_", "solver_", "condition_", "_target", "_errors", "_singular", *self.get_params(deep=False)}  # type: ignore[attr-defined]
         vars(estimator).update({name: value for name, value in vars(self).items() if name not in private})
+        vars(estimator).update(self._plain_attributes())
         return estimator
+
+    def _plain_attributes(self) -> dict[str, Any]:
+        """Return fitted attributes of the scikit-learn class that mean something else here, or are not at hand."""
+        return {}
 
     def _plain_params(self) -> dict[str, Any]:
         """Return parameters of the scikit-learn class that follow from those of this one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -11,29 +13,43 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._base import FromStatistics, Interval, RealNotInt, TransformerFromStatistics
-from sklearn_symfed._linalg import symmetric_eigenpairs
+from sklearn_symfed._eigen import Eigenproblem, evaluate_pairs, flip_signs
+from sklearn_symfed._linalg import ball, ball_column, flint_integers
 from sklearn_symfed.exceptions import DataError
-from sklearn_symfed.psr import PSR, Moments, quotient
+from sklearn_symfed.psr import PSR, Moments
 
-__all__ = ["FederatedPCA", "average_log_likelihood", "principal_components"]
+__all__ = ["FederatedPCA", "PrincipalComponents", "average_log_likelihood"]
 
 Array = np.ndarray[Any, Any]
 
 
-def principal_components(moments: Moments) -> tuple[Array, Array, Array]:
-    r"""Return all principal components, by descending variance.
+@dataclass(frozen=True)
+class Components:
+    """Principal components by descending variance.
+
+    Attributes
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        One a row; the entry of largest magnitude is positive, ties go to the lowest position.
+    variance, ratio, singular : ndarray of shape (n_components,)
+        Variances, their shares, and the singular values of the centred rows.
+    noise : float
+        Mean variance of the ``min(n_rows, n_features) - n_components`` directions left out; 0 where there are none.
+    """
+
+    components: Array
+    variance: Array
+    ratio: Array
+    singular: Array
+    noise: float
+
+
+class PrincipalComponents:
+    r"""Find principal components exactly, and round once.
 
     Parameters
     ----------
     moments : Moments
-
-    Returns
-    -------
-    components : ndarray of shape (n_features, n_features)
-        One a row; the entry of largest magnitude is positive, ties go to the lowest position.
-    variance : ndarray of shape (n_features,)
-    singular : ndarray of shape (n_features,)
-        Singular values of the centred rows.
 
     Raises
     ------
@@ -42,28 +58,58 @@ def principal_components(moments: Moments) -> tuple[Array, Array, Array]:
 
     Notes
     -----
-    Eigenpairs of the scatter :math:`(X - \bar x)^T W (X - \bar x)`, whose entries are correctly rounded, by LAPACK
-    [1]_.  Variances are the eigenvalues over :math:`W - \sum w_i^2 / W` (:math:`n - 1` without weights).  Negative
-    eigenvalues are rounding errors and become zero.
+    Eigenpairs of the exact co-moments by `Eigenproblem` [1]_: each number is correctly rounded where eigenvalues are
+    further apart than :math:`2^{-250}` of their sum, and eigenvectors of equal ones follow its convention.  Variances
+    are the eigenvalues of the scatter :math:`(X - \bar x)^T W (X - \bar x)` over :math:`W - \sum w_i^2 / W`
+    (:math:`n - 1` without weights), singular values their square roots; the sum of all is the trace, which is exact.
 
     References
     ----------
     .. [1] I. T. Jolliffe, "Principal Component Analysis", 2nd ed., 2002, section 3.1.
     """
-    if moments.n_rows < 2:
-        raise DataError(
-            f"Found array with {moments.n_rows} sample(s) while a minimum of 2 is required: variances need two rows."
-        )
-    values, components = symmetric_eigenpairs(moments.scatter)
-    values = np.maximum(values, 0.0)
-    weight, exponent = moments.matrix[0, 0], moments.exponent
-    # (W**2 - sum(w**2)) / W, over integers: W has the exponent once, W**2 twice
-    shift = max(0, -exponent)
-    freedom = quotient(
-        ((weight * weight << exponent) if exponent > 0 else weight * weight) - (moments.sum_w2 << shift), weight
-    )
-    freedom = math.ldexp(freedom, min(exponent, 0))
-    return components, values / freedom, np.sqrt(values)
+
+    def __init__(self, moments: Moments) -> None:
+        if moments.n_rows < 2:
+            raise DataError(
+                f"Found array with {moments.n_rows} sample(s) while a minimum of 2 is required: variances need two."
+            )
+        self.most = min(moments.n_rows, len(moments.names))
+        self._problem = Eigenproblem(moments.comoments, rank=flint_integers(moments.comoments).rank())
+        self._trace = sum(int(value) for value in moments.comoments.diagonal())
+        # a scatter is co-moments / W, a variance scatter / (W - sum(w**2) / W)
+        weight, power = moments.matrix[0, 0], Fraction(2) ** moments.exponent
+        self._unit = power / weight
+        self._variance_unit = power / (weight * weight * power - moments.sum_w2)
+
+    def solve(self, count: int) -> Components:
+        """Return the first components.
+
+        Parameters
+        ----------
+        count : int
+            Up to ``min(n_rows, n_features)``.
+        """
+
+        def attempt(level: Any) -> list[Any] | None:
+            pairs = self._problem.pairs(level, count)
+            if pairs is None:
+                return None
+            rest = self._trace - sum(pairs.values, ball(0))
+            others = max(self.most - count, 1)
+            shares = [value / max(self._trace, 1) for value in pairs.values]
+            columns = [
+                [value * ball(self._variance_unit) for value in pairs.values],
+                shares,
+                [(value * ball(self._unit)).sqrt() for value in pairs.values],
+                [rest * ball(self._variance_unit / others)],
+            ]
+            return [pairs.vectors, *(ball_column(each) for each in columns)]
+
+        components, variance, ratio, singular, noise = evaluate_pairs(attempt)
+        if not self._trace:
+            ratio[:] = np.nan  # shares of no variance are undefined
+        left_out = float(noise[0, 0]) if count < self.most else 0.0
+        return Components(flip_signs(components), variance[:, 0], ratio[:, 0], singular[:, 0], left_out)
 
 
 def average_log_likelihood(moments: Moments, mean: Array, precision: Array) -> float:
@@ -125,7 +171,7 @@ class FederatedPCA(TransformerFromStatistics, PCA):
 
     Notes
     -----
-    The mean is correctly rounded; see `principal_components` for the rest.  Unlike
+    All is correctly rounded where variances differ; see `PrincipalComponents`, also for equal ones.  Unlike
     `sklearn.decomposition.IncrementalPCA`, nothing is truncated between batches.  Float weights count as in
     ``numpy.cov(aweights=...)``.
 
@@ -176,23 +222,21 @@ class FederatedPCA(TransformerFromStatistics, PCA):
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         moments = psr.moments()
-        components, variance, singular = principal_components(moments)
-        most = min(moments.n_rows, len(moments.names))
-        with np.errstate(invalid="ignore"):  # without variance its shares are undefined: NaN
-            ratio = variance / variance[:most].sum()
-        kept = self._n_kept(ratio, most)
+        problem = PrincipalComponents(moments)
+        solution = problem.solve(self._n_kept(problem))
         return {
-            "components_": components[:kept].copy(),
-            "explained_variance_": variance[:kept].copy(),
-            "explained_variance_ratio_": ratio[:kept].copy(),
-            "singular_values_": singular[:kept].copy(),
+            "components_": solution.components,
+            "explained_variance_": solution.variance,
+            "explained_variance_ratio_": solution.ratio,
+            "singular_values_": solution.singular,
             "mean_": moments.mean,
-            "n_components_": kept,
+            "n_components_": len(solution.components),
             "n_samples_": moments.n_rows,
-            "noise_variance_": float(variance[kept:most].mean()) if kept < most else 0.0,
+            "noise_variance_": solution.noise,
         }
 
-    def _n_kept(self, ratio: Array, most: int) -> int:
+    def _n_kept(self, problem: PrincipalComponents) -> int:
+        most = problem.most
         if self.n_components is None:
             return most
         if isinstance(self.n_components, Integral):
@@ -201,7 +245,8 @@ class FederatedPCA(TransformerFromStatistics, PCA):
                     f"n_components={self.n_components} must be between 0 and min(n_samples, n_features)={most}."
                 )
             return int(self.n_components)
-        return min(most, int(np.searchsorted(np.cumsum(ratio), self.n_components, side="right")) + 1)
+        shares = np.cumsum(problem.solve(most).ratio)
+        return min(most, int(np.searchsorted(shares, self.n_components, side="right")) + 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

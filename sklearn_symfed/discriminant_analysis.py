@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +14,34 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics
+from sklearn_symfed._eigen import Eigenproblem, Level, evaluate_pairs, flip_signs
 from sklearn_symfed._linalg import (
+    Balls,
+    Definite,
     Field,
     as_integers,
+    ball,
+    ball_column,
+    enclose,
     evaluate,
-    flip_signs,
     integer_ratio,
+    is_well_conditioned,
+    on_grid,
     quotients,
-    scaled_correlation,
-    solve,
-    symmetric_eigenpairs,
+    scale_rows,
+    split_columns,
+    two_digits,
 )
 from sklearn_symfed.exceptions import DataError
 from sklearn_symfed.psr import PSR, Moments
 
-__all__ = ["Discriminant", "FederatedLinearDiscriminantAnalysis", "class_proportions"]
+__all__ = ["Discriminant", "FederatedLinearDiscriminantAnalysis", "Parameters", "class_proportions"]
 
 Array = np.ndarray[Any, Any]
-Odds = tuple[Fraction, ...]
 _RANK_TOL = 1e-4  # scikit-learn's default for its svd solver
+_LEAST_EIGENVALUE = 1e-9  # below which float64 does not lead to generalised eigenpairs
+_CORRELATION_BITS = 800
+_GUARD_BITS = 96  # what a condition of 1e8 and its products may cost, and more
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Discriminant:
     :math:`\bar x` is left out of both, which adds the same to all classes [1]_.  Two classes are one difference.
 
     Where features are collinear within classes (singular values of the scaled features up to 1e-4, as in scikit-learn's
-    ``svd`` solver), :math:`S^{-1}` becomes a float64 pseudo-inverse in scaled features.
+    ``svd`` solver), :math:`S^{-1}` becomes a pseudo-inverse in scaled features, from their eigenpairs.
 
     References
     ----------
@@ -140,57 +150,91 @@ class Discriminant:
 
     # -- solves ------------------------------------------------------------------------------------------------------
 
-    def parameters(self) -> tuple[Array, Array]:
-        """Return the parameters of the decision function.
+    @cached_property
+    def _varying(self) -> list[int]:
+        within, _ = self._within
+        return [j for j in range(len(within)) if within[j, j]]
 
-        Returns
-        -------
-        coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
-        intercept : ndarray of shape (n_classes,), or (1,) for two classes
-        """
+    @cached_property
+    def _system(self) -> Definite:
+        return Definite(self._within[0][np.ix_(self._varying, self._varying)])
+
+    @cached_property
+    def _scaled(self) -> Eigenproblem | None:
+        """The covariance scaled to unit diagonal, where features are collinear and its inverse is a pseudo-inverse."""
+        if self.shrinkage is not None or is_well_conditioned(self._system.integers, _RANK_TOL**2):
+            return None
+        return Eigenproblem(_correlation(self._system.integers), rank=self._system.flint.rank())
+
+    def parameters(self) -> Parameters:
+        """Return the parameters of the decision function."""
         binary = len(self.classes) == 2
         below = self._means[:1] if binary else self._centre
         odds = [self.priors[::-1]] if binary else [(p, Fraction(1)) for p in self.priors]
         upper = self._means[1:] if binary else self._means
-        moved, sums = upper - below, upper + below
-        varying = [j for j in range(moved.shape[1]) if self._within[0][j, j]]
-        if self.shrinkage is None and self._whitening.shape[1] < len(varying):
-            coef = quotients(*as_integers(moved)) @ self._whitening @ self._whitening.T
-            return coef, _logs(odds) - 0.5 * np.sum(quotients(*as_integers(sums)) * coef, axis=1)
-        coef, intercept = np.zeros(moved.shape), _logs(odds)
-        rows = [row for row in range(len(moved)) if any(moved[row, varying])]
-        if rows:
-            at = np.ix_(rows, varying)
-            coef[at], terms = self._solve_within(varying, moved[at], sums[at], [odds[row] for row in rows])
-            finite = np.isfinite(intercept[rows])
-            intercept[np.array(rows)[finite]] = terms[finite]
-        return coef, intercept
+        moved = (upper - below)[:, self._varying]
+        sums, scale = as_integers((upper + below)[:, self._varying])
 
-    def _solve_within(self, varying: list[int], moved: Array, sums: Array, odds: Sequence[Odds]) -> tuple[Array, Array]:
-        """Return ``b = inv(S) @ moved`` and ``log(odds) - sums @ b / 2``, row by row."""
-        matrix, denominator = self._within
-        within = matrix[np.ix_(varying, varying)]
-        right, right_scale = as_integers(moved.T * Fraction(denominator))
-        left, left_scale = as_integers(sums)
+        def formula(field: Field, coef: Any) -> list[Any]:
+            halves = field.matrix(sums) * coef * field.scalar(Fraction(1, 2 * scale))
+            return [coef, field.column([field.log(_ratio(*pair)) - halves[k, k] for k, pair in enumerate(odds)])]
 
-        def coef(field: Field) -> Any:
-            return field.solve(field.matrix(within), field.matrix(right)) * field.scalar(Fraction(1, right_scale))
+        def pseudo(level: Level) -> list[Any] | None:
+            coef = self._apply_inverse(moved, level)
+            return None if coef is None else formula(Balls(level.bits), coef)
 
-        def intercept(field: Field) -> list[Any]:
-            halves = field.matrix(left) * coef(field) * field.scalar(Fraction(1, 2 * left_scale))
-            return [field.column([field.log(_ratio(*pair)) - halves[k, k] for k, pair in enumerate(odds)])]
+        if self._scaled is None:
+            right, factor = self._right(moved)
+            values, rung = evaluate(
+                lambda field: formula(field, field.solve(self._system, right) * field.scalar(factor))
+            )
+        else:
+            values, rung = evaluate_pairs(pseudo), "balls"
+        coef, intercept = np.zeros((len(moved), len(self._xbar))), values[1][:, 0]
+        coef[:, self._varying] = values[0].T
+        intercept[[not over for over, _ in odds]] = -np.inf
+        intercept[[not under for _, under in odds]] = np.inf
+        return Parameters(coef, intercept, rung, self._condition)
 
-        return solve(within, right, right_scale).T, evaluate(intercept)[0][:, 0]
+    @property
+    def _condition(self) -> float:
+        if self._scaled is None:
+            return self._system.condition
+        values = evaluate_pairs(self._kept_values)[0][:, 0]
+        return two_digits(values[0] / values[-1]) if len(values) else 1.0
 
-    @cached_property
-    def _whitening(self) -> Array:
-        """Scalings that make the covariance within classes the identity: ndarray of shape (n_features, rank)."""
-        matrix, denominator = self._within
-        values, vectors = symmetric_eigenpairs(scaled_correlation(matrix))
-        kept = values > _RANK_TOL**2
-        scale = np.sqrt(quotients(matrix.diagonal(), denominator))
-        scale[scale == 0] = 1.0
-        return np.asarray((vectors[kept] / np.sqrt(values[kept])[:, None] / scale).T)
+    def _kept_values(self, level: Level) -> list[Any] | None:
+        found = self._kept_pairs(level)
+        return None if found is None else [ball_column(found[0])]
+
+    def _kept_pairs(self, level: Level) -> tuple[list[Any], Any] | None:
+        """Return the eigenvalues that count, and their eigenvectors as columns."""
+        assert self._scaled is not None
+        pairs = self._scaled.pairs(level, self._scaled.rank)
+        if pairs is None:
+            return None
+        values = [value / (1 << _CORRELATION_BITS) for value in pairs.values]
+        kept = sum(float(value.mid()) > _RANK_TOL**2 for value in values)
+        return values[:kept], split_columns(pairs.vectors.transpose(), kept)[0]
+
+    def _right(self, moved: Array) -> tuple[Array, Fraction]:
+        """Return right-hand sides for `_system` over integers, and the factor of its solution."""
+        right, scale = as_integers(moved.T * Fraction(self._within[1]))
+        return right, Fraction(1, scale)
+
+    def _apply_inverse(self, moved: Array, level: Level) -> Any:
+        """Return ``inv(S) @ moved.T`` in balls; None where eigenpairs that it needs are not separated at this level."""
+        right, factor = self._right(moved)
+        if self._scaled is None:
+            return enclose(lambda field: field.solve(self._system, right), level.bits + _GUARD_BITS) * ball(factor)
+        found = self._kept_pairs(level)
+        if found is None:
+            return None
+        values, vectors = found
+        roots = [ball(int(value)).rsqrt() for value in self._system.integers.diagonal()]
+        scaled = scale_rows(Balls(level.bits).matrix(right) * ball(factor), roots)
+        coordinates = scale_rows(vectors.transpose() * scaled, [1 / value for value in values])
+        return scale_rows(vectors * coordinates, roots)
 
     def transformation(self, n_components: int) -> tuple[Array, Array]:
         """Return what spans the differences between classes.
@@ -205,42 +249,109 @@ class Discriminant:
             At most ``min(n_classes - 1, n_features)`` columns; the entry of largest magnitude of each is positive.
         explained_variance_ratio : ndarray of shape (n_components,)
         """
-        scalings, values = self._between_by_svd() if self.shrinkage is None else self._between_by_eigenpairs()
-        with np.errstate(invalid="ignore"):  # class means that do not differ explain no share: NaN
-            ratio = values / values.sum()
-        return flip_signs(scalings.T).T, ratio[:n_components]
-
-    def _between_by_svd(self) -> tuple[Array, Array]:
-        """Whiten, then take the singular vectors of the weighted class means."""
-        roots = np.sqrt([float(p) for p in self.priors])[:, None]
-        centres = roots * quotients(*as_integers(self._means - self._xbar)) @ self._whitening
-        if 0 in centres.shape:
-            return self._whitening, np.full(len(self.classes), np.nan)
-        _, singular, vectors = np.linalg.svd(centres, full_matrices=False)
         most = min(len(self.classes) - 1, len(self._xbar))
-        rank = min(most, int(np.sum(singular > _RANK_TOL * singular[0])))
-        return self._whitening @ vectors[:rank].T, singular**2
+        if self.shrinkage is None:
+            columns, scalings, ratio = self._varying, *self._between_by_means(most)
+        else:
+            columns, scalings, ratio = list(range(len(self._xbar))), *self._between_by_covariances(most)
+        out = np.zeros((len(self._xbar), scalings.shape[1]))
+        out[columns] = scalings
+        return flip_signs(out.T).T, ratio[:n_components]
 
-    def _between_by_eigenpairs(self) -> tuple[Array, Array]:
+    def _between_by_means(self, most: int) -> tuple[Array, Array]:
+        r"""Solve the eigenproblem of the class means in the metric of the covariance within classes.
+
+        Notes
+        -----
+        With :math:`M` the columns :math:`\sqrt{p_k} (m_k - \bar x)` and :math:`u, \lambda` an eigenpair of
+        :math:`M^T S^{-1} M`, which is as small as classes are few, :math:`S^{-1} M u / \sqrt\lambda` is one of
+        :math:`S^{-1} M M^T`.
+        """
+        moved = (self._means - self._xbar)[:, self._varying]
+        if most == 0 or not moved.any():  # class means that do not differ explain no share: NaN
+            return np.zeros((len(self._varying), 0)), np.full(most, np.nan)
+        centres, scale = as_integers(moved)
+
+        def attempt(level: Level) -> list[Any] | None:
+            solved = self._apply_inverse(moved, level)
+            if solved is None:
+                return None
+            roots = [ball(p).sqrt() for p in self.priors]
+            solved = scale_rows(solved.transpose(), roots)
+            across = Balls(level.bits).matrix(centres.T) * ball(Fraction(1, scale))
+            gram = (solved * across).transpose()
+            gram = scale_rows(gram, roots)
+            integers, exponent = on_grid(gram, level.bits + _GUARD_BITS // 2)
+            trace = ball(sum(int(value) for value in integers.diagonal()))
+            pairs = Eigenproblem(integers).pairs(level, most)
+            if pairs is None:
+                return None
+            shares = [value / trace for value in pairs.values]
+            rank = sum(float((value / pairs.values[0]).mid()) > _RANK_TOL**2 for value in pairs.values)
+            unit = ball(Fraction(2) ** exponent)
+            lengths = [(value * unit).rsqrt() for value in pairs.values[:rank]]
+            vectors = split_columns(pairs.vectors.transpose(), rank)[0].transpose()
+            return [scale_rows(vectors * solved, lengths).transpose(), ball_column(shares)]
+
+        scalings, shares = evaluate_pairs(attempt)
+        return scalings, shares[:, 0]
+
+    def _between_by_covariances(self, most: int) -> tuple[Array, Array]:
         """Solve the generalised eigenproblem of the covariances between and within classes."""
         within, scale = self._within
+        if not is_well_conditioned(within, _LEAST_EIGENVALUE):
+            raise np.linalg.LinAlgError(
+                "Got features that are collinear within classes, but expected a covariance that has an inverse: "
+                "use a larger shrinkage, or None."
+            )
         total, total_scale = self._shrunk(self.total.comoments, self.total.matrix[0, 0] ** 2)
-        between = quotients(total * scale - within * total_scale, scale * total_scale)
-        values, vectors = symmetric_eigenpairs(between, quotients(within, scale))
-        return vectors[: len(self.classes) - 1].T, values
+        problem = Eigenproblem(total * scale - within * total_scale, within)
+
+        def attempt(level: Level) -> list[Any] | None:
+            pairs = problem.pairs(level, most)
+            if pairs is None:
+                return None
+            shares = [value / pairs.trace for value in pairs.values]
+            return [pairs.vectors.transpose() * ball(scale).sqrt(), ball_column(shares)]
+
+        scalings, shares = evaluate_pairs(attempt)
+        return scalings, shares[:, 0]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters of the decision function, and how they were found.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
+    intercept : ndarray of shape (n_classes,), or (1,) for two classes
+    solver : str
+        The highest rung of the ladder that was needed: "cholesky", "balls" or "rationals".
+    condition : float
+        Of the covariance within classes scaled to unit diagonal, to two digits.
+    """
+
+    coef: Array
+    intercept: Array
+    solver: str
+    condition: float
+
+
+def _correlation(comoments: Array) -> Array:
+    """Scale a matrix of integers to unit diagonal: integers over ``2**_CORRELATION_BITS``."""
+    out = np.empty_like(comoments)
+    for i in range(len(out)):
+        for j in range(i, len(out)):
+            value = comoments[i, j]
+            square = ((value * value) << 2 * _CORRELATION_BITS) // (comoments[i, i] * comoments[j, j])
+            out[i, j] = out[j, i] = math.isqrt(square) * (-1 if value < 0 else 1)
+    return out
 
 
 def _ratio(over: Fraction, under: Fraction) -> Fraction:
     """Return odds, or 1 where one of the two cannot be: their logarithm is infinite, and not asked of balls."""
     return over / under if over and under else Fraction(1)
-
-
-def _logs(odds: Sequence[Odds]) -> Array:
-    """Return the logarithms of odds, to an ulp; infinite where one of the two cannot be."""
-    finite = evaluate(lambda field: [field.column([field.log(_ratio(*pair)) for pair in odds])])[0][:, 0]
-    finite[[not over for over, _ in odds]] = -np.inf
-    finite[[not under for _, under in odds]] = np.inf
-    return finite
 
 
 def class_proportions(total: Moments, classes: Sequence[Moments]) -> list[Fraction]:
@@ -281,6 +392,10 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
     scalings_ : ndarray of shape (n_features, rank)
         The entry of largest magnitude of each column is positive.
     explained_variance_ratio_ : ndarray of shape (n_components,)
+    solver_ : str
+        The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals".
+    condition_ : float
+        Condition number of the covariance within classes scaled to unit diagonal, to two digits.
     psr_ : PSR
         What the estimator was fitted from.
     n_features_in_ : int
@@ -293,7 +408,9 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
 
     Notes
     -----
-    Coefficients, means and covariances are correctly rounded, intercepts to an ulp: see `Discriminant` for the formula.
+    Coefficients, intercepts, means and covariances are correctly rounded, and so are scalings where their eigenvalues
+    differ: see `Discriminant` for the formula; `Eigenproblem` in `sklearn_symfed._eigen` has the convention for equal
+    ones.
 
     Examples
     --------
@@ -357,13 +474,15 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
         shrinkage = None if self.shrinkage is None else Fraction(*integer_ratio(self.shrinkage))
         priors = class_proportions(total, classes) if self.priors is None else self._declared_priors(len(classes))
         solution = Discriminant(total, classes, tuple(priors), shrinkage)
-        coef, intercept = solution.parameters()
+        parameters = solution.parameters()
         scalings, ratio = solution.transformation(kept)
         keep_covariance = self.store_covariance or shrinkage is not None
         return {
             "classes_": np.array(list(by_class)),
-            "coef_": coef,
-            "intercept_": intercept,
+            "coef_": parameters.coef,
+            "intercept_": parameters.intercept,
+            "solver_": parameters.solver,
+            "condition_": parameters.condition,
             "means_": solution.means,
             "priors_": quotients(*as_integers(np.array(priors, dtype=object))),
             "xbar_": solution.xbar,

@@ -1,11 +1,12 @@
 """Least squares and ridge regression from exact moments.
 
-Owns the normal equations and R².  How they are solved, and what a rank is, is `_linalg`'s business.
+Owns the normal equations, standard errors and R².  How they are solved, and what a rank is, is `_linalg`'s business.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
 from typing import Any, ClassVar
@@ -13,21 +14,34 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.linalg import LinAlgWarning
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._base import FromStatistics, Interval, RegressorFromStatistics
+from sklearn_symfed._eigen import roots_of_eigenvalues
 from sklearn_symfed._linalg import (
+    Definite,
     Field,
     as_integers,
     evaluate,
+    highest,
     independent_columns,
     integer_ratio,
     quotients,
-    singular_values,
-    solve,
+    split_columns,
 )
 from sklearn_symfed.psr import PSR, Moments, quotient
 
-__all__ = ["FederatedLinearRegression", "FederatedRidge", "least_squares", "r2_score", "ridge"]
+__all__ = [
+    "FederatedLinearRegression",
+    "FederatedRidge",
+    "LinearSolution",
+    "StandardErrors",
+    "least_squares",
+    "r2_score",
+    "ridge",
+    "singular_values",
+    "standard_errors",
+]
 
 Array = np.ndarray[Any, Any]
 RANK_TOL = 1e-6
@@ -36,9 +50,29 @@ RANK_TOL = 1e-6
 # -- solves ----------------------------------------------------------------------------------------------------------
 
 
-def ridge(
-    moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_intercept: bool = True
-) -> tuple[Array, Array, int]:
+@dataclass(frozen=True)
+class LinearSolution:
+    """Parameters of a linear model, and how they were found.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_targets, n_features)
+    intercept : ndarray of shape (n_targets,)
+    rank : int
+    solver : str
+        The highest rung of the ladder that was needed: "cholesky", "balls" or "rationals".
+    condition : float
+        Of the system scaled to unit diagonal, to two digits; the largest where there are several.
+    """
+
+    coef: Array
+    intercept: Array
+    rank: int
+    solver: str
+    condition: float
+
+
+def ridge(moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_intercept: bool = True) -> LinearSolution:
     r"""Solve ridge regression exactly, and round once.
 
     Parameters
@@ -54,20 +88,19 @@ def ridge(
 
     Returns
     -------
-    coef : ndarray of shape (n_targets, n_features)
-    intercept : ndarray of shape (n_targets,)
-    rank : int
-        Number of features, unless a penalty is zero and the features are dependent.
+    LinearSolution
+        Its rank is the number of features, unless a penalty is zero and the features are dependent.
 
     Notes
     -----
-    Minimises :math:`\sum_i w_i (y_i - b_0 - x_i b)^2 + \alpha \|b\|^2` [1]_.  With the augmented Gram matrix
-    :math:`M = [1, X, y]^T W [1, X, y]` of shape (1 + n_features + n_targets,) * 2 the solution of
+    Minimises :math:`\sum_i w_i (y_i - b_0 - x_i b)^2 + \alpha \|b\|^2` [1]_.  With the sum of weights :math:`W`, sums
+    :math:`s` and co-moments :math:`C = W X^T W X - s s^T`, of shape (n_features + n_targets,) * 2, the solution of
 
-    .. math:: (M_{1X,1X} + \alpha\,\mathrm{diag}(0, 1, \dots, 1)) (b_0, b) = M_{1X,y}
+    .. math:: (C_{XX} + \alpha W) b = C_{Xy}, \quad b_0 = (s_y - s_X^T b) / W
 
-    is a rational function of the statistics, and each of its components is rounded once.  Where a penalty is zero, the
-    rule of `least_squares` holds.
+    is a rational function of the statistics, and each of its components is rounded once.  Without intercept the Gram
+    matrix takes the place of :math:`C`, and 1 that of :math:`W`.  Where a penalty is zero, the rule of `least_squares`
+    holds.
 
     References
     ----------
@@ -84,20 +117,24 @@ def ridge(
         )
     values = [Fraction(*integer_ratio(value)) for value in np.broadcast_to(penalties, n_targets).tolist()]
     n_features = len(moments.names) - n_targets
-    coef, intercept, rank = np.zeros((n_targets, n_features)), np.zeros(n_targets), n_features
+    coef, intercept, parts = np.zeros((n_targets, n_features)), np.zeros(n_targets), []
     for value in sorted(set(values)):
         targets = [t for t in range(n_targets) if values[t] == value]
         problem = _NormalEquations(moments, n_features, targets, fit_intercept)
-        if value:
-            coef[targets], intercept[targets] = problem.solve_penalised(value)
-        else:
-            coef[targets], intercept[targets], rank = problem.solve_least_squares(RANK_TOL)
-    return coef, intercept, rank
+        parts.append(problem.solve_penalised(value) if value else problem.solve_least_squares(RANK_TOL))
+        coef[targets], intercept[targets] = parts[-1].coef, parts[-1].intercept
+    return LinearSolution(
+        coef,
+        intercept,
+        min(part.rank for part in parts),
+        highest([part.solver for part in parts]),
+        max(part.condition for part in parts),
+    )
 
 
 def least_squares(
     moments: Moments, *, n_targets: int = 1, fit_intercept: bool = True, tol: float = RANK_TOL
-) -> tuple[Array, Array, int, Array]:
+) -> LinearSolution:
     r"""Solve ordinary least squares exactly, and round once.
 
     Parameters
@@ -112,11 +149,7 @@ def least_squares(
 
     Returns
     -------
-    coef : ndarray of shape (n_targets, n_features)
-    intercept : ndarray of shape (n_targets,)
-    rank : int
-    singular : ndarray of shape (min(n_samples, n_features),)
-        Singular values of the (centred) features.
+    LinearSolution
 
     Notes
     -----
@@ -134,11 +167,7 @@ def least_squares(
     .. [1] A. Björck, "Numerical Methods for Least Squares Problems", 1996, sections 1.1 and 2.7.
     """
     n_features = len(moments.names) - n_targets
-    problem = _NormalEquations(moments, n_features, list(range(n_targets)), fit_intercept)
-    coef, intercept, rank = problem.solve_least_squares(tol)
-    features = moments.select(moments.names[:n_features])
-    scatter = features.scatter if fit_intercept else features.gram
-    return coef, intercept, rank, singular_values(scatter)[: min(moments.n_rows, n_features)]
+    return _NormalEquations(moments, n_features, list(range(n_targets)), fit_intercept).solve_least_squares(tol)
 
 
 class _NormalEquations:
@@ -155,68 +184,207 @@ class _NormalEquations:
         self.varying = [j for j in range(n_features) if self.centred[j, j]]
         self.active = [t for t in range(len(targets)) if self.centred[n_features + targets[t], n_features + targets[t]]]
 
-    def _blank(self) -> tuple[Array, Array]:
-        coef, intercept = np.zeros((len(self.targets), self.n_features)), np.zeros(len(self.targets))
-        if self.fit_intercept:
-            sums = self.matrix[0, [1 + self.n_features + t for t in self.targets]]
-            intercept[:] = quotients(sums, self.matrix[0, 0])
-        return coef, intercept
+    def columns(self) -> list[int]:
+        """Return the positions of the targets that vary."""
+        return [self.n_features + self.targets[t] for t in self.active]
 
-    def solve_penalised(self, penalty: Fraction) -> tuple[Array, Array]:
-        coef, intercept = self._blank()
-        if not (self.varying and self.active):
-            return coef, intercept
-        first = [0] if self.fit_intercept else []
-        rows = [*first, *(1 + j for j in self.varying)]
-        columns = [1 + self.n_features + self.targets[t] for t in self.active]
-        left, right = self.matrix[np.ix_(rows, rows)], self.matrix[np.ix_(rows, columns)]
-        penalty /= Fraction(2) ** self.exponent
-        left, right = left * penalty.denominator, right * penalty.denominator
-        for i in range(len(first), len(rows)):
+    def block(self, rows: list[int], columns: list[int]) -> Array:
+        return self.centred[np.ix_(rows, columns)]
+
+    def intercept(self, field: Field, parts: list[tuple[list[int], Any]]) -> Any:
+        """Return ``(s_y - s_X @ b) / W``, where `parts` are columns and their coefficients over the field."""
+        rest = field.matrix(self.matrix[:1, [1 + j for j in self.columns()]])
+        for columns, coef in parts:
+            rest -= field.matrix(self.matrix[:1, [1 + j for j in columns]]) * coef
+        return rest * field.scalar(Fraction(1, self.matrix[0, 0]))
+
+    def _fill(self, parts: list[tuple[list[int], Array]], intercept: Array | None) -> tuple[Array, Array]:
+        coef, out = np.zeros((len(self.targets), self.n_features)), np.zeros(len(self.targets))
+        if self.fit_intercept:
+            out[:] = quotients(self.matrix[0, [1 + self.n_features + t for t in self.targets]], self.matrix[0, 0])
+        for columns, values in parts:
+            coef[np.ix_(self.active, columns)] = values.T
+        if intercept is not None:
+            out[self.active] = intercept
+        return coef, out
+
+    def _solve(
+        self, system: Definite, rank: int, formula: Any, columns: list[list[int]], needed: bool = True
+    ) -> LinearSolution:
+        """Evaluate a formula for the coefficients of some columns each and, last, the intercept."""
+        if not (needed and self.active):
+            return LinearSolution(*self._fill([], None), rank, highest([]), system.condition)
+        values, rung = evaluate(formula)
+        parts = list(zip(columns, values, strict=False))
+        intercept = values[-1][0] if self.fit_intercept else None
+        return LinearSolution(*self._fill(parts, intercept), rank, rung, system.condition)
+
+    def solve_penalised(self, penalty: Fraction) -> LinearSolution:
+        penalty = penalty * (self.matrix[0, 0] if self.fit_intercept else 1) / Fraction(2) ** self.exponent
+        left, right = self.block(self.varying, self.varying), self.block(self.varying, self.columns())
+        if penalty.denominator != 1:
+            left, right = left * penalty.denominator, right * penalty.denominator
+        for i in range(len(left)):
             left[i, i] += penalty.numerator
-        solution = solve(left, right)
-        coef[np.ix_(self.active, self.varying)] = solution[len(first) :].T
-        if self.fit_intercept:
-            intercept[self.active] = solution[0]
-        return coef, intercept
+        system = Definite(left)
 
-    def solve_least_squares(self, tol: float) -> tuple[Array, Array, int]:
-        features = self.centred[np.ix_(self.varying, self.varying)]
+        def formula(field: Field) -> list[Any]:
+            coef = field.solve(system, right)
+            return [coef, self.intercept(field, [(self.varying, coef)])] if self.fit_intercept else [coef]
+
+        return self._solve(system, self.n_features, formula, [self.varying], bool(self.varying))
+
+    def solve_least_squares(self, tol: float) -> LinearSolution:
+        features = self.block(self.varying, self.varying)
         independent = independent_columns(features, tol)
         if len(independent) == len(self.varying):
             try:
-                return *self.solve_penalised(Fraction(0)), len(independent)
+                full = self.solve_penalised(Fraction(0))
+                return LinearSolution(full.coef, full.intercept, len(independent), full.solver, full.condition)
             except np.linalg.LinAlgError:  # dependent beyond what float64 shows
                 independent = independent_columns(features, 0)
-        return *self._solve_minimum_norm([self.varying[i] for i in independent]), len(independent)
+        return self._solve_minimum_norm([self.varying[i] for i in independent])
 
-    def _solve_minimum_norm(self, chosen: list[int]) -> tuple[Array, Array]:
-        coef, intercept = self._blank()
-        if not (chosen and self.active):
-            return coef, intercept
+    def _solve_minimum_norm(self, chosen: list[int]) -> LinearSolution:
         others = [j for j in self.varying if j not in chosen]
-        columns = [self.n_features + self.targets[t] for t in self.active]
-        total = self.matrix[0, 0]
+        system = Definite(self.block(chosen, chosen))
+        right = self.block(chosen, [*others, *self.columns()])
 
         def formula(field: Field) -> list[Any]:
-            left = field.matrix(self.centred[np.ix_(chosen, chosen)])
-            across = field.solve(left, field.matrix(self.centred[np.ix_(chosen, others)]))
-            alone = field.solve(left, field.matrix(self.centred[np.ix_(chosen, columns)]))
+            both = field.solve(system, right)
+            across, alone = split_columns(both, len(others))
             one = field.matrix(np.identity(len(chosen), dtype=object))
-            on_chosen = field.solve(one + across * across.transpose(), alone)
+            on_chosen = field.solve_over(one + across * across.transpose(), alone)
             on_others = across.transpose() * on_chosen
             if not self.fit_intercept:
                 return [on_chosen, on_others]
-            sums = [field.matrix(self.matrix[:1, [1 + j for j in some]]) for some in (chosen, others, columns)]
-            rest = sums[2] - sums[0] * on_chosen - sums[1] * on_others
-            return [on_chosen, on_others, rest * field.scalar(Fraction(1, total))]
+            return [on_chosen, on_others, self.intercept(field, [(chosen, on_chosen), (others, on_others)])]
 
-        solution = evaluate(formula)
-        coef[np.ix_(self.active, chosen)] = solution[0].T
-        coef[np.ix_(self.active, others)] = solution[1].T
-        if self.fit_intercept:
-            intercept[self.active] = solution[2][0]
-        return coef, intercept
+        return self._solve(system, len(chosen), formula, [chosen, others], bool(chosen))
+
+
+@dataclass(frozen=True)
+class StandardErrors:
+    """Standard errors of ordinary least squares.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_targets, n_features)
+    intercept : ndarray of shape (n_targets,)
+        Zero without intercept.
+    residual : ndarray of shape (n_targets,)
+        Standard deviation of the residuals.
+    """
+
+    coef: Array
+    intercept: Array
+    residual: Array
+
+
+def standard_errors(moments: Moments, rank: int, *, n_targets: int = 1, fit_intercept: bool = True) -> StandardErrors:
+    r"""Return standard errors of ordinary least squares, each rounded once.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of the features and, last, the targets.
+    rank : int
+        Number of features that count.
+    n_targets : int, default=1
+    fit_intercept : bool, default=True
+
+    Returns
+    -------
+    StandardErrors
+        NaN unless the rank is full and rows are more than parameters.
+
+    Notes
+    -----
+    With the statistics of `ridge`, :math:`p` parameters and the residual degrees of freedom :math:`\nu = n - p`, let
+    :math:`q = C_{yy} - C_{yX} C_{XX}^{-1} C_{Xy}`.  Then [1]_
+
+    .. math:: s(b_j) = \sqrt{q (C_{XX}^{-1})_{jj} / \nu}, \quad
+              s(b_0) = \sqrt{q (1 + s_X^T C_{XX}^{-1} s_X) / \nu} / W, \quad s = \sqrt{q / (W \nu)},
+
+    square roots of rational numbers.  Weights enter as in weighted least squares, with :math:`n` rows all the same.
+
+    References
+    ----------
+    .. [1] G. A. F. Seber, A. J. Lee, "Linear Regression Analysis", 2nd ed., 2003, section 3.3.
+    """
+    n_features = len(moments.names) - n_targets
+    problem = _NormalEquations(moments, n_features, list(range(n_targets)), fit_intercept)
+    freedom = moments.n_rows - n_features - fit_intercept
+    out = StandardErrors(*(np.full(shape, np.nan) for shape in ((n_targets, n_features), n_targets, n_targets)))
+    if not fit_intercept:
+        out.intercept[:] = 0.0
+    if rank < n_features or freedom <= 0:
+        return out
+    features = list(range(n_features))
+    system = Definite(problem.block(features, features))
+    one = np.identity(n_features, dtype=object)
+    weight = moments.matrix[0, 0] if fit_intercept else 1
+    sums = moments.matrix[:1, 1 : 1 + n_features]
+
+    def unexplained(field: Field, coef: Any, targets: list[int]) -> list[Any]:
+        across = field.matrix(problem.block(targets, features)) * coef
+        total = field.matrix(problem.block(targets, targets))
+        per_freedom = field.scalar(Fraction(1, freedom))
+        return [(total[k, k] - across[k, k]) * per_freedom for k in range(len(targets))]
+
+    def residual(field: Field, targets: list[int]) -> list[Any]:
+        coef = field.solve(system, problem.block(features, targets))
+        unit = field.scalar(Fraction(2) ** moments.exponent / weight)
+        return [field.column([q * unit for q in unexplained(field, coef, targets)])]
+
+    every = [n_features + t for t in range(n_targets)]
+    out.residual[:] = evaluate(lambda field: residual(field, every), roots=True)[0][0][:, 0]
+    met = out.residual == 0  # to the last digit: neither do coefficients err
+    out.coef[met], out.intercept[met] = 0.0, 0.0
+    targets = [n_features + t for t in np.flatnonzero(~met).tolist()]
+
+    def errors(field: Field) -> list[Any]:
+        both = field.solve(system, np.hstack([one, problem.block(features, targets)]))
+        inverse, coef = split_columns(both, n_features)
+        left = unexplained(field, coef, targets)
+        squares = [field.column([q * inverse[j, j] for j in features]) for q in left]
+        if not fit_intercept:
+            return squares
+        row = field.matrix(sums)
+        spread = (row * inverse * row.transpose())[0, 0] + field.scalar(Fraction(1))
+        return [*squares, field.column([q * spread * field.scalar(Fraction(1, weight**2)) for q in left])]
+
+    if targets:
+        values, _ = evaluate(errors, roots=True)
+        out.coef[~met] = np.array(values[: len(targets)])[:, :, 0]
+        if fit_intercept:
+            out.intercept[~met] = values[-1][:, 0]
+    return out
+
+
+def singular_values(moments: Moments, n_features: int, *, fit_intercept: bool = True) -> Array:
+    r"""Return the singular values of the features' rows, weighted by square roots.
+
+    Parameters
+    ----------
+    moments : Moments
+        The features come first.
+    n_features : int
+    fit_intercept : bool, default=True
+        Whether rows are centred.
+
+    Returns
+    -------
+    ndarray of shape (min(n_rows, n_features),)
+        Descending, each rounded once; those beyond the exact rank are zero.
+
+    Notes
+    -----
+    Square roots of the eigenvalues of the centred or plain Gram matrix.
+    """
+    gram = moments.comoments if fit_intercept else moments.matrix[1:, 1:]
+    unit = Fraction(2) ** moments.exponent / (moments.matrix[0, 0] if fit_intercept else 1)
+    return roots_of_eigenvalues(gram[:n_features, :n_features], min(moments.n_rows, n_features), unit)
 
 
 def r2_score(moments: Moments, coef: Array, intercept: Array) -> float:
@@ -266,13 +434,17 @@ class _LinearFromStatistics(RegressorFromStatistics):
     coef_: Array
     intercept_: Any
 
-    def _fitted(self, coef: Array, intercept: Array) -> dict[str, Any]:
-        """Give the parameters scikit-learn's shapes: one target named by a string is 1-d."""
-        single = isinstance(self._target, str)
+    def _fitted(self, solution: LinearSolution) -> dict[str, Any]:
         return {
-            "coef_": coef[0] if single else coef,
-            "intercept_": (intercept[0] if single else intercept) if self.fit_intercept else 0.0,
+            "coef_": self._shaped(solution.coef),
+            "intercept_": self._shaped(solution.intercept) if self.fit_intercept else 0.0,
+            "solver_": solution.solver,
+            "condition_": solution.condition,
         }
+
+    def _shaped(self, values: Array) -> Any:
+        """Give parameters scikit-learn's shapes: one target named by a string has no axis of its own."""
+        return values[0] if isinstance(self._target, str) else values
 
     def _n_targets(self) -> int:
         return 1 if isinstance(self._target, str) else len(self._target)
@@ -325,6 +497,11 @@ class FederatedRidge(_LinearFromStatistics, Ridge):
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
     intercept_ : float or ndarray of shape (n_targets,)
+    solver_ : str
+        The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals"; the highest where
+        penalties differ.
+    condition_ : float
+        Condition number of the system scaled to unit diagonal, to two digits; the largest where penalties differ.
     psr_ : PSR
         What the estimator was fitted from.
     n_features_in_ : int
@@ -364,11 +541,12 @@ class FederatedRidge(_LinearFromStatistics, Ridge):
         self.prior = prior
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
-        coef, intercept, rank = ridge(
-            psr.moments(), self.alpha, n_targets=self._n_targets(), fit_intercept=self.fit_intercept
-        )
-        self._warn_of_rank(rank)
-        return self._fitted(coef, intercept)
+        solution = ridge(psr.moments(), self.alpha, n_targets=self._n_targets(), fit_intercept=self.fit_intercept)
+        self._warn_of_rank(solution.rank)
+        return self._fitted(solution)
+
+    def _plain_attributes(self) -> dict[str, Any]:
+        return {"solver_": self.solver}  # scikit-learn's own name for what solved normal equations
 
 
 class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
@@ -392,8 +570,19 @@ class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
     rank_ : int
         Number of features that count.
     singular_ : ndarray of shape (min(n_samples, n_features),)
-        Singular values of the (centred) features, from float64 eigenvalues of their scatter: those below about
-        1e-8 times the largest are noise.
+        Singular values of the (centred) features; those beyond the exact rank are zero.  Found when asked for.
+    coef_stderr_ : ndarray of the shape of ``coef_``
+        Standard errors; NaN unless all features count and rows are more than parameters.  Found when asked for, as the
+        next two.
+    intercept_stderr_ : float or ndarray of shape (n_targets,)
+    residual_std_ : float or ndarray of shape (n_targets,)
+        Standard deviation of the residuals.
+    dof_residual_ : int
+        Number of rows less parameters that count.
+    solver_ : str
+        The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals".
+    condition_ : float
+        Condition number of the system scaled to unit diagonal, to two digits; of the columns that count.
     psr_ : PSR
         What the estimator was fitted from.
     n_features_in_ : int
@@ -406,7 +595,8 @@ class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
 
     Notes
     -----
-    Coefficients and intercept are correctly rounded: see `least_squares` for the formula.
+    Coefficients and intercept are correctly rounded: see `least_squares` for the formula, and `standard_errors` and
+    `singular_values` for theirs, whose values are correctly rounded, too.
 
     Examples
     --------
@@ -417,6 +607,9 @@ class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
     """
 
     positive = False  # no parameter here, but the inherited tags ask for it
+    rank_: int
+    _errors: StandardErrors | None
+    _singular: Array | None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FromStatistics._parameter_constraints,
@@ -430,8 +623,52 @@ class FederatedLinearRegression(_LinearFromStatistics, LinearRegression):
         self.prior = prior
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
-        coef, intercept, rank, singular = least_squares(
+        solution = least_squares(
             psr.moments(), n_targets=self._n_targets(), fit_intercept=self.fit_intercept, tol=self.tol
         )
-        self._warn_of_rank(rank)
-        return {**self._fitted(coef, intercept), "rank_": rank, "singular_": singular}
+        self._warn_of_rank(solution.rank)
+        return {**self._fitted(solution), "rank_": solution.rank, "_errors": None, "_singular": None}
+
+    def _plain_attributes(self) -> dict[str, Any]:
+        return {"rank_": self.rank_, "singular_": self.singular_}
+
+    # -- what takes longer than the fit, when it is asked for ----------------------------------------------------------
+
+    @property
+    def dof_residual_(self) -> int:
+        """Number of rows less parameters that count."""
+        check_is_fitted(self)
+        return int(self.psr_.n_rows - self.rank_ - self.fit_intercept)
+
+    @property
+    def coef_stderr_(self) -> Array:
+        """Standard errors of the coefficients: ndarray of the shape of ``coef_``."""
+        return np.asarray(self._shaped(self._standard_errors().coef))
+
+    @property
+    def intercept_stderr_(self) -> Any:
+        """Standard error of the intercept: float or ndarray of shape (n_targets,)."""
+        return self._shaped(self._standard_errors().intercept)
+
+    @property
+    def residual_std_(self) -> Any:
+        """Standard deviation of the residuals: float or ndarray of shape (n_targets,)."""
+        return self._shaped(self._standard_errors().residual)
+
+    @property
+    def singular_(self) -> Array:
+        """Singular values of the (centred) features: ndarray of shape (min(n_samples, n_features),)."""
+        check_is_fitted(self)
+        if self._singular is None:
+            self._singular = singular_values(
+                self.psr_.moments(), len(self._features()), fit_intercept=self.fit_intercept
+            )
+        return self._singular
+
+    def _standard_errors(self) -> StandardErrors:
+        check_is_fitted(self)
+        if self._errors is None:
+            self._errors = standard_errors(
+                self.psr_.moments(), self.rank_, n_targets=self._n_targets(), fit_intercept=self.fit_intercept
+            )
+        return self._errors

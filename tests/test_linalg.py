@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from flint import arb, ctx
@@ -12,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_symfed._linalg import (
-    _precision,
+    Balls,
+    Definite,
+    _factorise,
     _smallest_eigenvalue,
-    _solve_by_refinement,
     as_integers,
     evaluate,
-    flip_signs,
+    highest,
     independent_columns,
     integer_ratio,
-    singular_values,
+    is_well_conditioned,
+    precision,
     solve,
-    symmetric_eigenpairs,
     to_float,
 )
 
@@ -85,7 +87,7 @@ def test_to_float_rounds_exact_balls_to_nearest(mantissa, exponent):
 def test_to_float_tells_whether_a_ball_rounds_to_one_float(value, bits):
     """A small ball around a float rounds to it; one around a midpoint does not round."""
     half = math.frexp(math.ulp(value))[1] - 2  # half a unit in the last place is 2**half
-    with _precision(2000):
+    with precision(2000):
         radius = arb((1, half - bits))
         assert to_float(arb(arb(value), radius)) == value
         outwards = arb((1 if value >= 0 else -1, half))
@@ -114,7 +116,7 @@ def test_solve_equals_fractions(n, k, bits, data):
     a = gram(x) + np.diag(integers([1] * n))
     b = integers(np.array(data.draw(st.lists(st.integers(-5, 5), min_size=n * k, max_size=n * k)), dtype=object))
     b = b.reshape(n, k)
-    got = solve(a, b)
+    got, _ = solve(a, b)
     for i, row in enumerate(fraction_solve(a, b)):
         for j, exact in enumerate(row):
             assert is_nearest(got[i, j], exact)
@@ -127,7 +129,9 @@ def test_solve_hilbert(n):
     a = integers([[common // (i + j + 1) for j in range(n)] for i in range(n)])
     b = integers([[common]] * n)
     exact = fraction_solve(a, b)
-    assert all(is_nearest(solve(a, b)[i, 0], exact[i][0]) for i in range(n))
+    got, rung = solve(a, b)
+    assert all(is_nearest(got[i, 0], exact[i][0]) for i in range(n))
+    assert rung == ("cholesky" if n < 10 else "balls")
 
 
 def test_solve_scales():
@@ -135,7 +139,7 @@ def test_solve_scales():
     a = integers([[2**1300, 3 * 2**640, 0], [3 * 2**640, 20, 1], [0, 1, 3]])
     b = integers([[2**2500, 1], [3, 0], [7, 1]])
     exact = fraction_solve(a, b)
-    got = solve(a, b)
+    got, _ = solve(a, b)
     assert np.isinf(got).any()
     assert all(is_nearest(got[i, j], exact[i][j]) for i in range(3) for j in range(2))
 
@@ -150,28 +154,83 @@ def test_refinement_and_balls_agree(n, condition):
     x = integers([[Fraction(v) * 2**120 for v in row] for row in floats.T.tolist()])
     a, b = gram(x), integers(rng.integers(-(2**60), 2**60, size=(n, 3)))
     b[:, 2] = 0
-    refined = _solve_by_refinement(a, b, 7)
-    balls = evaluate(lambda field: [field.solve(field.matrix(7 * a), field.matrix(b))])[0]
-    assert solve(a, b, 7).tolist() == balls.tolist()
-    assert refined is not None or (condition > 1e9 and n > 1)
-    assert refined is None or refined.tolist() == balls.tolist()
+    got, rung = solve(a, b, 7)
+    with precision(400):
+        balls = [to_float(x / 7) for x in Balls(400).solve(Definite(a), b).entries()]
+    assert got.ravel().tolist() == balls
+    assert rung == "cholesky" or condition > 1e7
 
 
 def test_smallest_eigenvalue_is_a_lower_bound():
     """The bound on which refinement stands holds, is of use, and is declined near singularity."""
+    rng = np.random.default_rng(0)
+    orthogonal, _ = np.linalg.qr(rng.normal(size=(6, 6)))
     for power in range(18):
-        a = np.diag(np.geomspace(1.0, 10.0**-power, 6))
-        bound = _smallest_eigenvalue(a, np.sqrt(a))
-        assert bound < 10.0**-power
-        assert bound > 10.0**-power / 50 if power < 11 else bound >= 0
-    assert _smallest_eigenvalue(a, np.sqrt(a)) == 0.0
+        for turn in (np.eye(6), orthogonal):
+            factors = _factorise(turn @ np.diag(np.geomspace(1.0, 10.0**-power, 6)) @ turn.T)
+            bound = 0.0 if factors is None else _smallest_eigenvalue(*factors)
+            assert bound < 10.0**-power
+            assert bound > 10.0**-power / 50 if power < 10 else bound >= 0
+    assert bound == 0.0
+
+
+def test_factors_are_those_of_lapack():
+    """Elementwise elimination is Cholesky's algorithm, and inverts its factor on the way."""
+    x = np.random.default_rng(0).normal(size=(30, 20))
+    lower, inverse = _factorise(x.T @ x)
+    np.testing.assert_allclose(lower, np.linalg.cholesky(x.T @ x), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(inverse @ lower, np.eye(20), atol=1e-12)
+    assert _factorise(np.array([[1.0, 2.0], [2.0, 1.0]])) is None
+
+
+@pytest.mark.parametrize("power", [0, 2, 6, 10, 14, 22, 40])
+def test_condition(power):
+    """The condition number is right to a factor of two, whatever the scales, by float64 or by balls."""
+    rng = np.random.default_rng(1)
+    n = 6
+    x = integers(rng.integers(-999, 999, size=(n, n)))
+    x[:, 0] = x[:, 1] * 10**power + x[:, 0]
+    a = gram(x)
+    scale = integers([10, 1, 10**9, 1, 3, 10**30])
+    with mpmath.workdps(200):
+        unit = [1 / mpmath.sqrt(mpmath.mpf(int(a[i, i]))) for i in range(n)]
+        scaled = mpmath.matrix(n, n)
+        for i in range(n):
+            for j in range(n):
+                scaled[i, j] = mpmath.mpf(int(a[i, j])) * unit[i] * unit[j]
+        want = float(mpmath.mnorm(scaled, 1) * mpmath.mnorm(scaled**-1, 1))
+    got = Definite(a * np.multiply.outer(scale, scale)).condition
+    assert want / 2 < got < want * 1.06
+    assert got == float(f"{got:.1e}")
+
+
+def test_condition_of_singular_matrices():
+    """What has no inverse has no finite condition number; nothing at all has a good one."""
+    assert Definite(integers([[1, 1], [1, 1]])).condition == math.inf
+    assert Definite(integers([[1, 0], [0, 0]])).condition == math.inf
+    assert Definite(np.empty((0, 0), dtype=object)).condition == 1.0
+    assert Definite(integers([[4, 0], [0, 9]])).condition == 1.0
+
+
+def test_highest_rung():
+    """Of several solves the highest rung counts."""
+    assert highest(["cholesky", "rationals", "balls"]) == "rationals"
+    assert highest([]) == "cholesky"
+
+
+def test_well_conditioned():
+    """Eigenvalues of the matrix scaled to unit diagonal are compared, not its own."""
+    matrix = integers([[10**12, 999 * 10**3], [999 * 10**3, 1]])  # correlation 0.999
+    assert is_well_conditioned(matrix, 0.9e-3)
+    assert not is_well_conditioned(matrix, 1.1e-3)
+    assert not is_well_conditioned(integers([[1, 0], [0, 0]]), 1e-8)
 
 
 def test_large_solutions():
     """A solution far beyond the integers of its system is no matter."""
     a, b = integers([[2, 1], [1, 2]]), integers([[3 * 2**900 + 1], [2**1200]])
     exact = fraction_solve(a, b)
-    assert all(is_nearest(solve(a, b)[i, 0], exact[i][0]) for i in range(2))
+    assert all(is_nearest(solve(a, b)[0][i, 0], exact[i][0]) for i in range(2))
 
 
 def test_solve_settles_zeros_and_midpoints():
@@ -179,8 +238,10 @@ def test_solve_settles_zeros_and_midpoints():
     a = integers([[1, 1, 0], [1, 3, 1], [0, 1, 5]])
     x = [Fraction(2**53 + 1), Fraction(0), Fraction(-(2**54) - 2)]
     b = integers([[sum(int(v) * t for v, t in zip(row, x, strict=True))] for row in a])
-    assert solve(a, b)[:, 0].tolist() == [2.0**53, 0.0, -(2.0**54)]
-    assert math.copysign(1.0, solve(a, b)[1, 0]) == 1.0
+    got, rung = solve(a, b)
+    assert got[:, 0].tolist() == [2.0**53, 0.0, -(2.0**54)]
+    assert math.copysign(1.0, got[1, 0]) == 1.0
+    assert rung == "rationals"
 
 
 def test_solve_refuses_singular_matrices():
@@ -192,20 +253,48 @@ def test_solve_refuses_singular_matrices():
 def test_logarithms_have_no_exact_rung():
     """Logarithms round correctly; what only balls can know comes from the middle of the last one."""
     values = [Fraction(1), Fraction(2), Fraction(1, 3)]
-    logs = evaluate(lambda field: [field.column([field.log(value) for value in values])])[0][:, 0]
-    assert logs.tolist() == [0.0, math.log(2), -1.0986122886681098]
+    (logs,), rung = evaluate(lambda field: [field.column([field.log(value) for value in values])])
+    assert logs[:, 0].tolist() == [0.0, math.log(2), -1.0986122886681098]
+    assert rung == "cholesky"
 
     def nothing(field):
         two, three, six = (field.log(Fraction(n)) for n in (2, 3, 6))
         return [field.column([two + three - six])]
 
-    assert evaluate(nothing)[0].tolist() == [[0.0]]
+    assert evaluate(nothing)[0][0].tolist() == [[0.0]]
 
     def midpoint(field):
         two, three, six = (field.log(Fraction(n)) for n in (2, 3, 6))
         return [field.column([field.scalar(1 + Fraction(1, 2**53)) + two + three - six])]
 
-    assert evaluate(midpoint)[0][0, 0] in {1.0, math.nextafter(1.0, 2.0)}
+    assert evaluate(midpoint)[0][0][0, 0] == 1.0
+
+    def mixed(field):
+        return [field.column([field.scalar(Fraction(1, 3)), field.log(Fraction(2)) - field.log(Fraction(2))])]
+
+    assert evaluate(mixed)[0][0].tolist() == [[1 / 3], [0.0]]
+
+
+def test_roots_are_correctly_rounded():
+    """Square roots of rationals are rounded once, also of those that only rationals settle."""
+    values = [
+        Fraction(2),
+        Fraction(9, 4),
+        Fraction(0),
+        Fraction(2**53 + 1) ** 2,
+        Fraction(1, 3) ** 40,
+        Fraction(10) ** 300,
+    ]
+
+    def formula(field):
+        return [field.column([field.scalar(v / 7) * field.scalar(Fraction(7)) for v in values])]
+
+    (roots,), rung = evaluate(formula, roots=True)
+    assert rung == "rationals"
+    with mpmath.workdps(100):
+        want = [float(mpmath.sqrt(mpmath.mpf(v.numerator) / v.denominator)) for v in values]
+    assert roots[:, 0].tolist() == want
+    assert want[3] == 2.0**53
 
 
 def test_evaluate_leaves_flint_as_it_was():
@@ -268,20 +357,3 @@ def test_money_columns_and_their_float_total():
     exact = integers([[Fraction(v) * 2**60 for v in row] for row in total.tolist()])
     assert len(independent_columns(gram(exact), 1e-6)) == 3
     assert len(independent_columns(gram(exact), 0)) == 4
-
-
-def test_signs():
-    """The entry of largest magnitude of each row is positive; ties go to the lowest position."""
-    vectors = np.array([[1.0, -2.0], [-1.0, 1.0], [1.0, -1.0], [0.0, 3.0]])
-    assert flip_signs(vectors).tolist() == [[-1.0, 2.0], [1.0, -1.0], [1.0, -1.0], [0.0, 3.0]]
-    assert flip_signs(np.zeros((0, 2))).shape == (0, 2)
-
-
-def test_eigenpairs_are_sorted():
-    """The largest eigenvalue comes first, vectors are rows, and a second matrix normalises them."""
-    a, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.diag([1.0, 4.0])
-    values, vectors = symmetric_eigenpairs(a, b)
-    assert values[0] > values[1]
-    np.testing.assert_allclose(vectors @ b @ vectors.T, np.eye(2), atol=1e-14)
-    np.testing.assert_allclose(vectors @ a @ vectors.T, np.diag(values), atol=1e-14)
-    assert singular_values(np.diag([4.0, -1e-20, 9.0])).tolist() == [3.0, 2.0, 0.0]
