@@ -52,7 +52,7 @@ Matrix = Any
 """A matrix of python-flint: `arb_mat` or `fmpq_mat`."""
 
 RUNGS = ("cholesky", "balls", "rationals")
-_REFINED_BITS = (100, 220, 440)
+_REFINED_BITS = (80, 220, 440)
 _BALL_BITS = (128, 256, 512)
 _LAST_BITS = 4096
 _EPS = float(np.finfo(np.float64).eps)
@@ -447,7 +447,7 @@ class Definite:
             return self._condition_by_balls()
         scaled, _, inverse = self._float_factor
         unit = np.sqrt(scaled.diagonal())
-        norm = max(math.fsum(row) for row in np.abs(scaled / unit[:, None] / unit).tolist())
+        norm = float(np.add.reduce(np.abs(scaled / unit[:, None] / unit), axis=0).max())
         back = np.ascontiguousarray(inverse.T)
         return two_digits(norm * _one_norm(lambda x: unit * _apply(back, inverse, unit * x), len(unit)))
 
@@ -514,22 +514,22 @@ def _factorise(a: Array) -> tuple[Array, Array] | None:
     """
     size = len(a)
     work = np.hstack([a, np.identity(size)])
-    update = np.empty((size, 2 * size))
+    update = np.empty((size, size))
+    roots = np.empty(size)
     for j in range(size):
-        pivot = work[j, j]
+        pivot = float(work[j, j])
         if not pivot > 0:
             return None
-        root = math.sqrt(pivot)
-        column = work[j:, j] / root
-        row = work[j, j + 1 : size + j + 1] / root  # the rest of the row, and what its inverse has so far
-        work[j:, j] = column
-        work[j, size : size + j + 1] = row[size - j - 1 :]
-        if j + 1 < size:
-            part = update[: size - j - 1, :size]
-            np.multiply(column[1:, None], row[None, :], out=part)
-            rest = work[j + 1 :, j + 1 : size + j + 1]
-            np.subtract(rest, part, out=rest)
-    return np.tril(work[:, :size]), np.tril(work[:, size:])
+        roots[j] = root = math.sqrt(pivot)
+        row = work[j, j + 1 : size + j + 1]  # the rest of the row, and what its inverse has so far
+        row /= root
+        below = size - j - 1
+        part = np.multiply(row[:below, None], row, out=update[:below])
+        rest = work[j + 1 :, j + 1 : size + j + 1]
+        np.subtract(rest, part, out=rest)
+    lower = np.triu(work[:, :size], 1).T
+    np.fill_diagonal(lower, roots)
+    return lower, np.tril(work[:, size:])
 
 
 def _apply(back: Array, inverse: Array, vector: Array) -> Array:
@@ -577,16 +577,17 @@ def _smallest_eigenvalue(lower: Array, inverse: Array) -> float:
 
 def _one_norm(apply: Callable[[Array], Array], size: int) -> float:
     """Estimate the 1-norm of a symmetric operator from a few applications, from below."""
-    x = np.full(size, 1.0 / size)
-    best = 0.0
+    x, best, at = np.full(size, 1.0 / size), 0.0, -1
     for _ in range(5):
         y = apply(x)
         norm = math.fsum(np.abs(y).tolist())
         if norm <= best:
             break
         best = norm
-        z = apply(np.where(y < 0, -1.0, 1.0))
-        at = int(np.argmax(np.abs(z)))
+        z = np.abs(apply(np.where(y < 0, -1.0, 1.0)))
+        before, at = at, int(z.argmax())
+        if at == before:
+            break
         x = np.zeros(size)
         x[at] = 1.0
     return best

@@ -43,8 +43,22 @@ def quotient(numerator: int, denominator: int, exponent: int = 0) -> float:
 
 
 def _quotients(numerators: Integers, denominator: int, exponent: int = 0) -> Float64:
+    if denominator:
+        over, under = (1 << exponent, denominator) if exponent >= 0 else (1, denominator << -exponent)
+        try:  # CPython's own division, without a call for each entry
+            return (numerators * over / under).astype(np.float64) + 0.0
+        except OverflowError:
+            pass
     flat = [quotient(value, denominator, exponent) for value in numerators.ravel().tolist()]
     return np.array(flat, dtype=np.float64).reshape(numerators.shape)
+
+
+def _mirrored(numerators: Integers, denominator: int, exponent: int = 0) -> Float64:
+    """Divide a symmetric matrix, each entry once."""
+    out = np.empty(numerators.shape)
+    rows, columns = np.triu_indices(len(out))
+    out[rows, columns] = out[columns, rows] = _quotients(numerators[rows, columns], denominator, exponent)
+    return out
 
 
 class Moments:
@@ -124,8 +138,12 @@ class Moments:
     @cached_property
     def comoments(self) -> Integers:
         """Exact ``W * G - S S'`` over ``2**(2 * exponent)``: ndarray of object of shape (n_columns, n_columns)."""
-        sums = self.matrix[0, 1:]
-        return np.asarray(self.matrix[0, 0] * self.matrix[1:, 1:] - np.multiply.outer(sums, sums), dtype=object)
+        out = np.empty((len(self.names), len(self.names)), dtype=object)
+        rows, columns = np.triu_indices(len(out))
+        sums, weight = self.matrix[0, 1:], self.matrix[0, 0]
+        out[rows, columns] = weight * self.matrix[1:, 1:][rows, columns] - sums[rows] * sums[columns]
+        out[columns, rows] = out[rows, columns]
+        return out
 
     @property
     def sum_weights(self) -> float:
@@ -140,7 +158,7 @@ class Moments:
     @property
     def gram(self) -> Float64:
         """Gram matrix ``X' W X``: ndarray of shape (n_columns, n_columns)."""
-        return _quotients(self.matrix[1:, 1:], 1, self.exponent)
+        return _mirrored(self.matrix[1:, 1:], 1, self.exponent)
 
     @property
     def mean(self) -> Float64:
@@ -159,7 +177,7 @@ class Moments:
     @property
     def scatter(self) -> Float64:
         """Centred Gram matrix ``(X - mean)' W (X - mean)``: ndarray of shape (n_columns, n_columns)."""
-        return _quotients(self.comoments, self.matrix[0, 0], self.exponent)
+        return _mirrored(self.comoments, self.matrix[0, 0], self.exponent)
 
     def correlation(self) -> Float64:
         """Return Pearson's correlations: ndarray of shape (n_columns, n_columns); NaN beside a constant column.
@@ -183,7 +201,8 @@ class Moments:
         divisor = weight * under - over * squared
         if divisor <= 0:
             return np.full(comoments.shape, np.nan)
-        return _quotients(comoments * under, divisor, shift)
+        divide = _mirrored if comoments.ndim == 2 else _quotients
+        return divide(comoments * under, divisor, shift)
 
 
 def _correlation(covariance: int, first: int, second: int) -> float:
