@@ -6,6 +6,7 @@ The one file that joins both halves: statistics as values, and a federation that
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
@@ -14,13 +15,23 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
 from sklearn_symfed._base import fit_context, generated_names
-from sklearn_symfed.exceptions import DataError, FederationError, SchemaError, StoreError
+from sklearn_symfed.exceptions import (
+    DataError,
+    FederationError,
+    NotAMemberError,
+    NothingLearnedError,
+    SchemaError,
+    StoreError,
+)
 from sklearn_symfed.federation import Federation, PulseReport, Status, Store
 from sklearn_symfed.psr import PSR, frame_names
 
 __all__ = ["FederatedPSR"]
 
 Array = np.ndarray[Any, Any]
+
+_opening = threading.RLock()
+"""Two threads that touch a node for the first time open its home once."""
 
 
 class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -128,9 +139,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         StoreError
             If there is no home, or another process uses it.
         """
-        if not os.path.isdir(home):  # noqa: PTH112
-            raise StoreError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
         node = cls(home=home, **params)
+        if not node._exists():
+            raise StoreError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
         node._node()
         return node
 
@@ -155,14 +166,12 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         Raises
         ------
         FederationError
-            On a member, which would wipe what its peers rely on: `partial_fit`, or `reset` first.
+            On a member, where it would wipe what its peers rely on: use `partial_fit`.
         DataError, SchemaError
             If the rows cannot be learned; nothing was changed.
         """
         if self.is_member:
-            raise FederationError(
-                "This node is a member, and fit would wipe what its peers rely on: use partial_fit, or reset first."
-            )
+            raise FederationError("This node is a member, and fit would wipe what its peers rely on: use partial_fit.")
         psr, features = self._read(X, y, sample_weight, first=True)
         self._store.reset(psr)
         self._adopt(features)
@@ -281,7 +290,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     @property
     def is_member(self) -> bool:
         """Whether this node belongs to a federation."""
-        return isinstance(self._node(), Federation)
+        return self._exists() and isinstance(self._node(), Federation)
 
     def create_federation(self, name: str, url: str, *, member: str | None = None, schedule: str = "30s") -> Self:
         """Found a federation, as its first member.
@@ -401,7 +410,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     @property
     def local_psr_(self) -> PSR:
-        return self._known(self._node().local)
+        return self._known(self._node().local if self._exists() else None)
 
     @property
     def peers_psr_(self) -> PSR:
@@ -435,23 +444,24 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
         if getattr(self, "_closed", False):
             raise FederationError("This node was closed; FederatedPSR.open(home) takes its home up again.")
-        if not hasattr(self, "_store"):
-            store = Store.open(self.home)
-            try:
-                membership = Federation.resume(store)
-            except BaseException:
-                store.close()
-                raise
-            self._store, self._membership = store, membership
-            if store.local is not None and not hasattr(self, "n_features_in_"):
-                self._adopt(list(store.local.names))
-            self._refresh()
+        with _opening:
+            if not hasattr(self, "_store"):
+                store = Store.open(self.home)
+                try:
+                    self._membership = Federation.resume(store)
+                except BaseException:
+                    store.close()
+                    raise
+                self._store = store
+                if store.local is not None and not hasattr(self, "n_features_in_"):
+                    self._adopt(list(store.local.names))
+                self._refresh()
         return self._membership or self._store
 
     def _federation(self) -> Federation:
-        node = self._node()
+        node = self._node() if self._exists() else None
         if not isinstance(node, Federation):
-            raise FederationError("This node is not a member: create_federation(...) or join(...) first.")
+            raise NotAMemberError("This node is not a member: create_federation(...) or join(...) first.")
         return node
 
     def _require_no_member(self) -> None:
@@ -459,7 +469,13 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         if isinstance(node, Federation):
             raise FederationError(f"This node is already {node.member!r} of the federation at {node.url}.")
 
+    def _exists(self) -> bool:
+        """Tell whether there is anything to open: looking at a node must not create its home."""
+        return self.home is None or hasattr(self, "_store") or os.path.isdir(self.home)  # noqa: PTH112
+
     def _merged(self) -> PSR | None:
+        if not self._exists():
+            return None
         node = self._node()
         return node.merged if isinstance(node, Federation) else node.local
 
@@ -472,15 +488,19 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     def _known(self, psr: PSR | None) -> PSR:
         if psr is None:
-            raise FederationError("No columns are known yet: learn rows, or pulse until a peer's are here.")
+            raise NothingLearnedError("No columns are known yet: learn rows, or pulse until a peer's are here.")
         return psr
 
     def _class_column(self) -> str | bool | None:
         """Return the declared class column, or the one that the node's schema already has."""
         if self.classes is not None:
             return self.classes
-        psr = self._merged()
-        return None if psr is None else psr.schema.classes
+        if not hasattr(self, "_known_classes") and self.is_member and self._federation().name is None:
+            raise NothingLearnedError(
+                "The federation's columns are not known yet: pulse until a member has answered, or declare the class "
+                "column (classes=..., False for none)."
+            )
+        return getattr(self, "_known_classes", None)
 
     def _features_of(self, X: Any) -> Any:
         """Return the columns of a DataFrame without the class column."""
@@ -523,15 +543,20 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         psr = self._merged()
         if psr is None:
             return self
+        self._known_classes = psr.schema.classes
         if not hasattr(self, "n_features_in_"):
             self._adopt(list(psr.names))
+        if psr.n_rows == 0:
+            for name in ("mean_", "var_", "scale_", "n_samples_seen_"):
+                self.__dict__.pop(name, None)
+            return self
         names = getattr(self, "feature_names_in_", generated_names(self.n_features_in_))
         moments = psr.moments().select(names)
-        variance = moments.variance()
+        scale = moments.standard_deviation()
         self.n_samples_seen_ = psr.n_rows
         self.mean_ = moments.mean if self.with_mean or self.with_std else None
-        self.var_ = variance if self.with_std else None
-        self.scale_ = np.where(variance == 0, 1.0, np.sqrt(variance)) if self.with_std else None
+        self.var_ = moments.variance() if self.with_std else None
+        self.scale_ = np.where(scale == 0, 1.0, scale) if self.with_std else None
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

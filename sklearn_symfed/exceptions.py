@@ -10,6 +10,8 @@
     ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
     ├── ArithmeticModeError (RuntimeError)   a BLAS or a floating-point mode in which exactness does not hold
     ├── FederationError (RuntimeError)  local misuse: not a member, already a member, closed, ...
+    │   ├── NotAMemberError (AttributeError)      what only members have
+    │   ├── NothingLearnedError (NotFittedError)  no columns are known: neither own rows nor a peer's
     │   ├── SettingError (ValueError)   a name, URL or schedule that cannot be used
     │   └── StoreError                  a home that cannot be opened, read or written
     └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
@@ -21,6 +23,8 @@ never hold a value of a row, a key or a payload.
 
 from __future__ import annotations
 
+from sklearn.exceptions import NotFittedError
+
 __all__ = [
     "ArithmeticModeError",
     "DataError",
@@ -28,6 +32,8 @@ __all__ = [
     "FederationError",
     "ForgetError",
     "FormatError",
+    "NotAMemberError",
+    "NothingLearnedError",
     "PayloadTooLargeError",
     "SchemaError",
     "SettingError",
@@ -67,6 +73,14 @@ class ArithmeticModeError(SymfedError, RuntimeError):
 
 class FederationError(SymfedError, RuntimeError):
     """The call does not fit the state of this node."""
+
+
+class NotAMemberError(FederationError, AttributeError):
+    """The node belongs to no federation, so it has none of what only members have."""
+
+
+class NothingLearnedError(FederationError, NotFittedError):
+    """Neither this node nor a peer that it has heard has learned any rows."""
 
 
 class SettingError(FederationError, ValueError):

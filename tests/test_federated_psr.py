@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -150,6 +151,62 @@ def test_federation_calls_need_a_membership():
     ):
         with pytest.raises(FederationError):
             call()
+
+
+def test_attributes_that_do_not_apply_are_absent(frame):
+    """A local node has no peers, and an unfitted one no statistics, as hasattr and a notebook ask."""
+    for node in (FederatedPSR(), FederatedPSR(classes="high").fit(frame)):
+        assert not hasattr(node, "peers_")
+        assert not hasattr(node, "converged_")
+        assert "FederatedPSR" in node._repr_html_()
+    with pytest.raises(NotFittedError):
+        FederatedPSR().psr_  # noqa: B018
+    with pytest.raises(NotFittedError):
+        FederatedPSR().transform([[1.0]])
+
+
+def test_nothing_is_left_to_transform_by_after_all_is_forgotten(frame):
+    """A node whose rows are all forgotten is not fitted, and can learn again."""
+    node = FederatedPSR(classes="high").fit(frame).forget(frame)
+    assert node.psr_.n_rows == 0
+    with pytest.raises(NotFittedError):
+        node.transform(frame)
+    assert node.partial_fit(frame).transform(frame).shape == (len(frame), 11)
+
+
+def test_looking_at_a_node_creates_no_home(tmp_path):
+    """Only what learns or joins creates the home."""
+    node = FederatedPSR(home=tmp_path / "lazy")
+    with pytest.raises(NotFittedError):
+        node.psr_  # noqa: B018
+    assert not node.is_member
+    assert not hasattr(node, "converged_")
+    assert not (tmp_path / "lazy").exists()
+
+
+def test_threads_that_touch_a_node_first_share_it():
+    """Rows that many threads learn into a new node are all there."""
+    for _ in range(20):
+        node, start = FederatedPSR(), threading.Barrier(8)
+
+        def learn(node=node, start=start):
+            start.wait()
+            node.partial_fit(np.ones((10, 2)))
+
+        threads = [threading.Thread(target=learn) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert node.psr_.n_rows == 80
+
+
+def test_scales_that_squares_cannot_hold_are_right():
+    """Standard deviations come from exact variances, which may be beyond float64."""
+    X = np.array([[1e200, 1e-200], [3e200, 3e-200]])
+    node = FederatedPSR().fit(X)
+    assert node.scale_.tolist() == [1e200, 1e-200]
+    assert node.transform(X).tolist() == [[-1.0, -1.0], [1.0, 1.0]]
 
 
 # -- as a node -------------------------------------------------------------------------------------------------------
@@ -337,6 +394,7 @@ def test_a_closed_node_says_so(frame, tmp_path):
         node.partial_fit(frame)
     with pytest.raises(FederationError, match="closed"):
         node.psr_  # noqa: B018
+    assert node.transform(frame).shape == (len(frame), 11)  # what was fitted stays
     with FederatedPSR.open(tmp_path / "n") as node:
         assert node.psr_.n_rows == len(frame)
 
@@ -345,8 +403,10 @@ def test_a_joiner_without_rows_follows_the_federation(frame, url):
     """A node that has learned nothing holds the others' statistics, in the founder's order, and can transform."""
     a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
     b = FederatedPSR().join(url, member="b")
-    with pytest.raises(FederationError, match="columns"):
+    with pytest.raises(NotFittedError, match="columns"):
         b.psr_  # noqa: B018
+    with pytest.raises(NotFittedError, match="declare"):
+        b.partial_fit(frame)  # is `high` a number or a class? nobody has told yet
     _pulse(b, a)
     assert b.psr_ == a.psr_
     assert b.psr_.names == a.psr_.names

@@ -59,10 +59,12 @@ class PSR:
     True
     """
 
+    _schema: Schema
+    _cells: _codec.Cells
+
     def __init__(self, schema: Schema, cells: _codec.Cells) -> None:
         sorted_labels(label for label in cells if label is not None)  # one kind only
-        self._schema = schema
-        self._cells = {label: state for label, state in cells.items() if state}
+        self.__dict__.update(_schema=schema, _cells={label: state for label, state in cells.items() if state})
 
     # -- making ------------------------------------------------------------------------------------------------------
 
@@ -240,6 +242,12 @@ class PSR:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"A PSR is a frozen value: cannot set {name!r}.")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"A PSR is a frozen value: cannot delete {name!r}.")
 
     def __copy__(self) -> Self:
         return self

@@ -271,3 +271,12 @@ def test_digests_tell_states_apart():
     ]
     assert len({state.digest for state in states}) == len(states)
     assert len(set(states)) == len(states)
+
+
+def test_a_psr_is_frozen():
+    """Attributes can be neither set nor deleted."""
+    psr = PSR.from_rows([[1.0]])
+    for change in (lambda: setattr(psr, "n_rows", 3), lambda: setattr(psr, "extra", 1), lambda: delattr(psr, "_cells")):
+        with pytest.raises(AttributeError, match="frozen"):
+            change()
+    assert psr.n_rows == 1
