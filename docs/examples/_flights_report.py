@@ -188,7 +188,7 @@ def table(title: str, columns: str) -> Table:
 def print_rows(console: Console, central: Central, nodes: Sequence[Facts]) -> None:
     out = table(
         "Rows, and the digests of their statistics",
-        "<|flights|left out|learned|s to learn|<own PSR|<merged PSR|<converged",
+        "<|flights|left out|learned|seconds|<own PSR|<merged PSR|<converged",
     )
     for node in nodes:
         own, merged = node.local == central.shares[node.name].digest, node.merged == central.psr.digest

@@ -1,6 +1,6 @@
 """Tools for people who prove things about federations: laws, strategies, a carrier with faults, conformance suites.
 
-Needs the extra ``test``: ``pip install 'sklearn-symfed[test]'``.
+Needs the extra ``test``.
 """
 
 from __future__ import annotations
