@@ -97,7 +97,7 @@ def flip_signs(vectors: Array) -> Array:
     return np.asarray(vectors * np.where(largest < 0, -1.0, 1.0)[:, None] + 0.0)  # no negative zeros
 
 
-def roots_of_eigenvalues(a: Array, count: int, unit: Fraction) -> Array:
+def roots_of_eigenvalues(a: Array, count: int, unit: Fraction | int) -> Array:
     """Return the square roots of the largest eigenvalues of a positive semi-definite matrix, times a unit.
 
     Parameters
@@ -105,7 +105,7 @@ def roots_of_eigenvalues(a: Array, count: int, unit: Fraction) -> Array:
     a : ndarray of object of shape (n, n)
         Python integers.
     count : int
-    unit : Fraction
+    unit : Fraction or int
         What an integer stands for; before the root.
 
     Returns
