@@ -100,6 +100,10 @@ def parameters(regression, model) -> list[float]:
     return [*([float(model.intercept_)] if regression.intercept else []), *model.coef_.tolist()]
 
 
+def deviations(regression, model) -> list[float]:
+    return [*([float(model.intercept_stderr_)] if regression.intercept else []), *model.coef_stderr_.tolist()]
+
+
 def worst(values, certified: str) -> float:
     return min(nist.digits(value, each) for value, each in zip(values, certified.split(), strict=True))
 
@@ -107,7 +111,7 @@ def worst(values, certified: str) -> float:
 # Digits of the worst coefficient and of the worst standard deviation that the exact solution of the float64 rows shares
 # with the certified values.  These have 15, so their own rounding leaves 14.3 to 15: Longley, NoInt and the Wamplers of
 # integers reach them.  Decimals (Norris, Pontius, Wampler2) are rounded to float64, which the solution multiplies by up
-# to its condition number.  Filip's powers up to the tenth are rounded, too, with a condition of 1e15.
+# to its condition number.  Filip's powers up to the tenth are rounded, too, and its columns are nearly dependent.
 FLOORS = {
     "Norris": (14.0, 13.9),
     "Pontius": (13.5, 13.7),
@@ -125,15 +129,35 @@ FLOORS = {
 
 @pytest.mark.parametrize("name", nist.REGRESSIONS)
 def test_regression_equals_fractions(name):
-    """Coefficients are the rational solution of the float64 rows, rounded once; its certified digits are recorded."""
+    """Coefficients are rational, standard deviations roots of rationals, each rounded once; certified digits follow."""
     regression = nist.REGRESSIONS[name]
     x, y = regression.rows()
-    exact, variances, _ = least_squares(x, y, intercept=regression.intercept)
+    exact, variances, residual = least_squares(x, y, intercept=regression.intercept)
     model = fit(regression, x, y)
     assert parameters(regression, model) == [float(value) for value in exact]
-    assert model.rank_ == x.shape[1]
+    assert deviations(regression, model) == [root(value) for value in variances]
+    assert model.residual_std_ == root(residual)
+    assert (model.rank_, model.dof_residual_) == (x.shape[1], len(y) - len(exact))
     assert worst(parameters(regression, model), regression.estimates) >= FLOORS[name][0]
-    assert worst(map(root, variances), regression.deviations) >= FLOORS[name][1]
+    assert worst(deviations(regression, model), regression.deviations) >= FLOORS[name][1]
+    assert worst([model.residual_std_], regression.residual_deviation) >= (8.4 if name == "Filip" else 13.7)
+
+
+@pytest.mark.parametrize(
+    ("name", "solver", "condition"),
+    [
+        ("Norris", "cholesky", 1.0),
+        ("Longley", "cholesky", 2e4),
+        ("Wampler5", "cholesky", 3.4e6),
+        ("Filip", "balls", 2e19),
+    ],
+)
+def test_the_rung_that_answers(name, solver, condition):
+    """Float64 with exact residuals is enough but for Filip, whose normal equations have a condition of 1e19."""
+    regression = nist.REGRESSIONS[name]
+    model = fit(regression, *regression.rows())
+    assert model.solver_ == solver
+    assert model.condition_ == pytest.approx(condition, rel=0.1)
 
 
 @pytest.mark.parametrize("name", [name for name, each in nist.REGRESSIONS.items() if each.intercept])
