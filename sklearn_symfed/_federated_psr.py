@@ -448,7 +448,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             if not hasattr(self, "_store"):
                 store = Store.open(self.home)
                 try:
-                    self._membership = Federation.resume(store)
+                    self._membership = Federation.reopen(store)
                 except BaseException:
                     store.close()
                     raise

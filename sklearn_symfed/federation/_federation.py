@@ -15,7 +15,7 @@ from typing import Self
 
 from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, TransportError
 from sklearn_symfed.federation._background import Background
-from sklearn_symfed.federation._envelope import Mark, Pulse, decode, encode, pack_view, unpack_view
+from sklearn_symfed.federation._envelope import MAX_COUNTER, Mark, Pulse, decode, encode, pack_view, unpack_view
 from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation._peers import Applied, Heard, Peers, Refused
 from sklearn_symfed.federation._report import Member, PulseReport, Status
@@ -46,7 +46,7 @@ class _Tally:
 
 
 class Federation:
-    """A node that is a member: `Federation.create`, `Federation.join` or `Federation.resume` make one.
+    """A node that is a member: `Federation.create`, `Federation.join` or `Federation.reopen` make one.
 
     Any number of threads may use it.  It does not own its store, which is closed by whoever opened it.
     """
@@ -94,6 +94,13 @@ class Federation:
             Returns seconds; dates incarnations and the age of views.
         opener : callable, default=open_transport
             Turns URL and member into a transport.
+
+        Raises
+        ------
+        FederationError
+            If the node is a member already, or the place holds a federation already.
+        TransportError
+            If the place is missing or cannot be used.
         """
         name = check_name(name, "federation")
         return cls._enter(store, name, url, member, schedule, clock, opener)
@@ -106,17 +113,30 @@ class Federation:
         member: str,
         schedule: str | float = "30s",
         *,
+        take_over: bool = False,
         clock: Callable[[], float] = time.time,
         opener: TransportFactory = open_transport,
     ) -> Self:
         """Become a member of the federation at `url`; its name comes with the first message heard.
 
-        Parameters are those of `create`.
+        Parameters
+        ----------
+        store, url, member, schedule, clock, opener
+            As in `create`.
+        take_over : bool, default=False
+            Take the place of a member of this name whose home is gone: its rows make way for this node's.
+
+        Raises
+        ------
+        FederationError
+            If the node is a member already, or a member of that name has an inbox there and is not taken over.
+        TransportError
+            If the place is missing or cannot be used.
         """
-        return cls._enter(store, "", url, member, schedule, clock, opener)
+        return cls._enter(store, "", url, member, schedule, clock, opener, take_over=take_over)
 
     @classmethod
-    def resume(
+    def reopen(
         cls,
         store: Store,
         *,
@@ -139,6 +159,8 @@ class Federation:
         schedule: str | float,
         clock: Callable[[], float],
         opener: TransportFactory,
+        *,
+        take_over: bool = False,
     ) -> Self:
         member = check_name(member)
         parse_schedule(schedule)
@@ -146,13 +168,16 @@ class Federation:
             raise FederationError(f"This node is already a member of the federation at {store.get('url')}.")
         transport = opener(url, member, create=bool(name))
         try:
+            if not name and not take_over:
+                _require_free(transport)
             with store.transaction():
                 store.set("federation", name)
                 store.set("founder", member if name else "")
                 store.set("url", url)
                 store.set("member", member)
                 store.set("schedule", str(schedule))
-                store.set("incarnation", max(1, int(clock())))
+                store.set("incarnation", _incarnation(clock))
+                store.set("claimed", int(take_over))
             federation = cls(store, clock=clock, opener=opener)
         except BaseException:
             transport.close()
@@ -220,7 +245,8 @@ class Federation:
             return (
                 f"others hold version {ahead.version} of incarnation {ahead.incarnation} of this member, but its home "
                 f"holds version {mark.version} of incarnation {mark.incarnation} (a restored backup, or a second home "
-                "of that name?); begin a new incarnation to publish again"
+                "of that name?); close the other one and call resume() to publish what this one holds in its place, "
+                "or give this one up"
             )
 
     @property
@@ -295,10 +321,13 @@ class Federation:
             self._store.reset(PSR.zero(local.schema) if local is not None and published else None)
             self._learned(True)
 
-    def new_incarnation(self) -> None:
-        """Publish again, although others hold a later state of this member: its home counts from now on."""
+    def resume(self) -> None:
+        """Publish again, although others hold a later state of this member: this home counts from now on.
+
+        It begins a new incarnation, whose state takes the place of whatever others hold.
+        """
         with self._ready():
-            self._peers.renew(max(1, int(self._clock())))
+            self._peers.renew(_incarnation(self._clock))
             self._commit_own()
 
     def _learned(self, changed: bool) -> bool:
@@ -455,10 +484,11 @@ class Federation:
     def _load(self) -> None:
         """Take up what the store holds, in place of whatever this object held."""
         get = self._store.get
-        peers = Peers(get("member"), get("federation"), get("founder"), incarnation=get("incarnation"))
+        own = get("member"), get("federation"), get("founder")
+        peers = Peers(*own, incarnation=get("incarnation"), claimed=bool(get("claimed")))
         peers.mark = Mark(get("incarnation"), get("version") or 0, get("digest") or "")
         peers.previous = get("previous") or ""
-        peers.seq = get("seq") or 0
+        peers.seq = max(get("seq") or 0, min(int(self._clock() * 1000), MAX_COUNTER // 2))  # beyond a backup's
         peers.announced = unpack_view(get("announced")) if get("announced") else {}
         peers.restore(self._store.slots, self._store.words)
         peers.local = self._store.local
@@ -482,6 +512,7 @@ class Federation:
             "federation": peers.federation,
             "founder": peers.founder,
             "incarnation": peers.mark.incarnation,
+            "claimed": int(peers.claimed),
             "version": peers.mark.version,
             "digest": peers.mark.digest,
             "previous": peers.previous,
@@ -492,6 +523,19 @@ class Federation:
             if self._saved.get(key) != value:
                 self._store.set(key, value)
         self._saved = values
+
+
+def _incarnation(clock: Callable[[], float]) -> int:
+    """Return microseconds: two homes of one name do not begin in the same one."""
+    return max(1, min(int(clock() * 1e6), MAX_COUNTER // 2))
+
+
+def _require_free(transport: Transport) -> None:
+    if transport.existed:
+        raise FederationError(
+            f"A member named {transport.member!r} has an inbox at {transport.url}: join under another name, or take its "
+            "place with take_over=True if its home is gone."
+        )
 
 
 def _refusal(member: str | None, reason: str) -> str:

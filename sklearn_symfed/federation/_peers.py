@@ -20,7 +20,7 @@ __all__ = ["Applied", "Event", "Heard", "Hello", "Peers", "Refused", "Slot", "St
 
 FIRST_GAP = 2
 LAST_GAP = 64
-"""A member that does not answer is asked again after 2, 4, 8, ... 64 of this node's own pulses."""
+"""A member that lags is asked again after 2, 4, 8, ... 64, 64 of this node's own pulses."""
 
 
 class Slot(NamedTuple):
@@ -77,6 +77,9 @@ class Refused:
 Event = Applied | Heard | Stale | Hello | Refused
 
 
+_TAKEN = "the member name is taken by another home; join under another name"
+
+
 class _RuleError(Exception):
     """A rule of the join is broken; the message says which."""
 
@@ -92,9 +95,13 @@ class Peers:
         Name of the federation and of the member who created it; empty until a joiner has heard them.
     incarnation : int, default=1
         Life of this node's home; a later one takes the place of an earlier one, whatever their versions.
+    claimed : bool, default=False
+        Whether the user said that this home counts, should another one have published under this member's name.
     """
 
-    def __init__(self, member: str, federation: str = "", founder: str = "", *, incarnation: int = 1) -> None:
+    def __init__(
+        self, member: str, federation: str = "", founder: str = "", *, incarnation: int = 1, claimed: bool = False
+    ) -> None:
         self.member = member
         self.federation = federation
         self.founder = founder
@@ -102,6 +109,7 @@ class Peers:
         self.previous = ""
         self.seq = 0
         self.local: PSR | None = None
+        self.claimed = claimed
         self.announced: View = {}
         self.slots: dict[str, Slot] = {}
         self.words: dict[str, Word] = {}
@@ -110,16 +118,20 @@ class Peers:
         self._ahead: Mark | None = None
         self._asked: set[str] = set()
         self._hellos: set[str] = set()
+        self._unheard: set[str] = set()
+        self._roll_call = False
         self._turn = 0
         self._last: dict[str, int] = {}
         self._gaps: dict[str, int] = {}
 
     def restore(self, slots: dict[str, Slot], words: dict[str, Word]) -> None:
-        """Take up what an earlier process on the same home had joined."""
+        """Take up what an earlier process on the same home had joined, and doubt it: all peers will be asked."""
         for member, slot in slots.items():
             self._replace(member, slot)
         for member, word in words.items():
             self._listen(member, word)
+        self._unheard = {*slots, *words}
+        self._roll_call = True
 
     # -- what is held ------------------------------------------------------------------------------------------------
 
@@ -152,8 +164,17 @@ class Peers:
 
     @property
     def converged(self) -> bool:
-        """Whether every member is known to hold the same, and this node has nothing unpublished."""
-        return bool(self.federation) and self._ahead is None and self.published and not self.waiting
+        """Whether every member is known to hold the same, and this node has nothing unpublished.
+
+        After `restore`, what members said before does not count: each must have been heard again.
+        """
+        settled = bool(self.federation) and self._ahead is None and self.published
+        return settled and not self.waiting and not self._unheard
+
+    @property
+    def lagging(self) -> list[str]:
+        """The members that are not known to hold what this node holds, or were not heard in this process; sorted."""
+        return sorted({*self.waiting, *self._unheard})
 
     @property
     def reference(self) -> PSR | None:
@@ -210,8 +231,10 @@ class Peers:
     #   addressed to somebody else                           -                                              Refused
     #   of my own name, not newer than my own slot           -                                              Stale
     #   of my own name, newer                                I stop publishing until a new incarnation      Refused
-    #   hello (no federation)                                is answered at my next pulse                   Hello
-    #   of another federation                                -                                              Refused
+    #   hello (no federation) under the name of a member     is answered with my view: it will see itself   Refused
+    #     that has published, of another incarnation           there, and stop
+    #   hello                                                is answered at my next pulse                   Hello
+    #   of another federation, or of another founder         -                                              Refused
     #   stamp = held, another digest                         -  (equivocation)                              Refused
     #   stamp = held + one version, another previous digest  -  (equivocation)                              Refused
     #   stamp < held, or stamp < floor                       slot stays                                     (see below)
@@ -226,6 +249,11 @@ class Peers:
     # Only a sender's own message changes its slot.  Views raise floors and never trigger replies; `ask` does, once a
     # message and even if it is stale or refused for its slot: so a home restored from a backup learns that it is
     # behind.  The first message with a federation's name that a joiner hears is of its federation.
+    #
+    # Two homes of one name, be one a restored backup or a newcomer: whichever hears that others hold a state of its
+    # name that is not its own past falls silent (`ahead`), until its user says that it counts (`claimed`, `renew`).
+    # A node does not wait for that word before it publishes, or one dead peer would silence it: should it publish
+    # another state under a stamp that others hold, they refuse it, and a new incarnation takes the place of both.
 
     def receive(self, pulse: Pulse) -> Event:
         """Join one message into what is held."""
@@ -240,11 +268,13 @@ class Peers:
         if pulse.sender == self.member:
             return self._receive_own_name(pulse)
         if not pulse.federation:
-            if self.federation and len(self._hellos) < MAX_MEMBERS:
-                self._hellos.add(pulse.sender)
-            return Hello(pulse.sender)
+            return self._receive_hello(pulse)
         if self.federation not in {"", pulse.federation}:
             raise _RuleError(f"it is of federation {pulse.federation!r}, and this is {self.federation!r}")
+        if self.founder not in {"", pulse.founder}:
+            raise _RuleError(
+                f"it is of another federation of that name: {pulse.founder!r} founded it, and this one {self.founder!r}"
+            )
         if pulse.sender not in self.words and len(self.members) > MAX_MEMBERS:
             raise _RuleError(f"there are {MAX_MEMBERS} members already")
         if pulse.ask and len(self._asked) < MAX_MEMBERS:
@@ -255,9 +285,23 @@ class Peers:
         if not self.federation:
             self.federation, self.founder = pulse.federation, pulse.founder
         heard = self._listen(pulse.sender, Word((pulse.incarnation, pulse.seq), pulse.whole_view))
+        if pulse.ask and not heard and pulse.whole_view != self.words[pulse.sender].view:
+            self._unheard.add(pulse.sender)  # late, or a restored home with an old clock: it has to say which
         return Applied(pulse.sender, slot.mark) if slot else Heard(pulse.sender) if heard else Stale(pulse.sender)
 
+    def _receive_hello(self, pulse: Pulse) -> Event:
+        name, slot = pulse.sender, self.slots.get(pulse.sender)
+        taken = slot is not None and slot.mark.version > 0 and slot.mark.incarnation != pulse.incarnation
+        queue = self._asked if taken else self._hellos
+        if self.federation and len(queue) < MAX_MEMBERS:
+            queue.add(name)
+        if taken:
+            raise _RuleError(_TAKEN)
+        return Hello(name)
+
     def _receive_own_name(self, pulse: Pulse) -> Event:
+        if not pulse.federation and pulse.incarnation != self.mark.incarnation:
+            raise _RuleError(_TAKEN)
         if not pulse.federation or pulse.federation != self.federation or not self._note_self(pulse.mark):
             return Stale(pulse.sender)
         raise _RuleError("another home publishes under the name of this member")
@@ -298,6 +342,7 @@ class Peers:
         last = self.words.get(member)
         if last is not None and word.stamp <= last.stamp:
             return False
+        self._unheard.discard(member)
         if last is None or word.view != last.view:
             self._gaps[member] = FIRST_GAP
         self.words[member] = word
@@ -310,23 +355,27 @@ class Peers:
 
     def _note_self(self, mark: Mark) -> bool:
         """Look at a mark of this node that others hold; return whether its home does not know of it."""
-        if mark.stamp < self.mark.stamp or mark == self.mark:
+        if mark == self.mark:
+            return False
+        newcomer = self.mark.version == 0 and not self.claimed and mark.version > 0
+        if mark.stamp < self.mark.stamp and not newcomer:
             return False
         if self._ahead is None or mark.stamp >= self._ahead.stamp:
             self._ahead = mark
-        if self.mark.version == 0 and mark.incarnation < MAX_COUNTER:
-            self.renew()  # a fresh home under an old name: nothing of this life is out yet
+        if self.mark.version == 0 and self.claimed and mark.incarnation < MAX_COUNTER:
+            self.renew()  # nothing of this life is out yet, and its user said that it counts
         return True
 
     # -- publishing --------------------------------------------------------------------------------------------------
 
     def renew(self, incarnation: int = 1) -> None:
-        """Begin a new incarnation, later than any that was seen, with nothing published yet."""
+        """Begin a new incarnation, later than any that was seen, with nothing published yet: this home counts."""
         known = max(self.mark.incarnation, self._ahead.incarnation if self._ahead else 0)
         if known >= MAX_COUNTER:
             raise FederationError("No incarnation is left for this member; join under another name.")
         self.mark = Mark(max(known + 1, incarnation), 0, "")
         self.previous = ""
+        self.claimed = True
         self._ahead = None
 
     def publish(self) -> bool:
@@ -342,10 +391,13 @@ class Peers:
     # What to send at one's own pulse, and to whom:
     #
     #   all       hello                          while the federation is not known
+    #   all       slot and view, asking          at the first pulse of a process: the home may be a restored backup
     #   all       slot with statistics           if my slot changed since my last broadcast
     #   all       slot and view, small           if my view changed since my last broadcast
     #   a member  with statistics if it lacks    if it said hello or asked; or if its newest words differ from my view,
-    #             them, else small               and I have sent it nothing for 2, 4, 8, ... 64 pulses: then I ask
+    #             them, else small               and I have sent it nothing for 2, 4, 8, ... 64 pulses: then I ask;
+    #                                            likewise if it was not heard in this process, and then without end
+    #                                            to the doubling
     #
     # Nobody lacks anything and nobody asks once all are converged: then nothing is sent.
 
@@ -359,18 +411,21 @@ class Peers:
         pulses = []
         view = self.view
         changed = self.announced.get(self.member) != self.mark and self.mark.version > 0
-        broadcast = view != self.announced and (changed or bool(self.words))
+        broadcast = self._roll_call or (view != self.announced and (changed or bool(self.words)))
         if broadcast:
-            pulses.append(self._pulse(None, ask=False, full=changed))
+            pulses.append(self._pulse(None, ask=self._roll_call, full=changed))
         waiting = set(self.waiting)
-        for name in sorted({*waiting, *self._asked, *self._hellos}):
+        for name in sorted({*waiting, *self._unheard, *self._asked, *self._hellos}):
             lacks = self._lacks(name)
-            due = name in waiting and self._turn >= self._last.get(name, -LAST_GAP) + self._gaps.get(name, FIRST_GAP)
+            due = name in waiting | self._unheard and self._is_due(name, LAST_GAP if name in waiting else MAX_COUNTER)
             answers = name in self._hellos or name in self._asked
             covered = broadcast and (changed or not lacks) and name not in self._hellos
             if (due or answers) and not covered:
                 pulses.append(self._pulse(name, ask=due and not answers, full=lacks))
         return pulses
+
+    def _is_due(self, name: str, most: int) -> bool:
+        return self._turn >= self._last.get(name, -LAST_GAP) + min(self._gaps.get(name, FIRST_GAP), most)
 
     def sent(self, pulse: Pulse) -> None:
         """Note that the carrier took a message."""
@@ -378,13 +433,14 @@ class Peers:
             return
         if pulse.to is None:
             self.announced = pulse.whole_view
+            self._roll_call = False
             reached = [name for name in self.words if pulse.psr is not None or not self._lacks(name)]
             reached = [name for name in reached if name not in self._hellos]
         else:
             reached = [pulse.to]
             self._hellos.discard(pulse.to)
             if pulse.ask:
-                self._gaps[pulse.to] = min(2 * self._gaps.get(pulse.to, FIRST_GAP), LAST_GAP)
+                self._gaps[pulse.to] = min(2 * self._gaps.get(pulse.to, FIRST_GAP), MAX_COUNTER)
         for name in reached:
             self._last[name] = self._turn
             self._asked.discard(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -174,7 +175,7 @@ def test_create_and_join_misuse(url, tmp_path):
     missing = (tmp_path / "missing").as_uri().replace("file", "dir", 1)
     with pytest.raises(TransportError):
         Federation.join(store, missing, "a")
-    assert Federation.resume(store) is None
+    assert Federation.reopen(store) is None
     Federation.create(store, "f", missing, "a")
     with pytest.raises(FederationError, match="already a member"):
         Federation.join(store, url, "a")
@@ -187,7 +188,7 @@ def test_closed_membership(pair):
     a.close()
     with pytest.raises(FederationError, match="closed"):
         a.pulse()
-    assert Federation.resume(a._store).merged == A + B
+    assert Federation.reopen(a._store).merged == A + B
 
 
 def test_share_that_is_away_for_a_while(tmp_path):
@@ -197,7 +198,7 @@ def test_share_that_is_away_for_a_while(tmp_path):
     with Store.open(tmp_path / "home") as store:
         Federation.create(store, "f", url, "a").close()
         share.rename(tmp_path / "away")
-        a = Federation.resume(store)
+        a = Federation.reopen(store)
         a.learn(A)
         with pytest.raises(TransportError, match="expected a folder that exists"):
             a.pulse()
@@ -249,7 +250,7 @@ def test_version_is_committed_before_it_is_sent(pair, monkeypatch):
 
     def publish(self, data, to):
         pulse = decode(data)
-        store = Federation.resume(a._store)._peers
+        store = Federation.reopen(a._store, clock=lambda: 1000.0)._peers
         seen.append((pulse.mark, pulse.seq) == (store.mark, store.seq))
 
     monkeypatch.setattr(MemoryTransport, "_publish", publish)
@@ -273,7 +274,7 @@ def test_effect_is_committed_before_it_is_acknowledged(pair, monkeypatch):
 def test_second_home_of_one_name(pair):
     """When a second home publishes under a name, the first falls silent and says why, until told that it counts."""
     a, b = pair
-    usurper = node(a.url, "b", clock=lambda: 2000.0)
+    usurper = Federation.join(Store.open(), a.url, "b", take_over=True, clock=lambda: 2000.0)
     usurper.learn(C)
     for _ in range(4):
         usurper.pulse()
@@ -282,13 +283,108 @@ def test_second_home_of_one_name(pair):
     a.pulse()
     b.learn(A)
     report = b.pulse()
-    assert report.status.startswith("pending: others hold version 1 of incarnation 2000 of this member")
+    assert report.status.startswith("pending: others hold version 1 of incarnation 2000000000 of this member")
+    assert "call resume()" in report.status
     assert report.sent == 0
     assert a.psr_of(["b"]) == C
     usurper.close()
-    b.new_incarnation()
+    b.resume()
     settle(pair)
     assert a.psr_of(["b"]) == B + A
+
+
+def test_taken_name_is_refused_at_join(tmp_path):
+    """Nobody joins under the name of a member that has an inbox, unless to take its place."""
+    for url in (f"memory://{uuid.uuid4()}", tmp_path.as_uri().replace("file", "dir", 1)):
+        node(url, "a", name="f")
+        store = Store.open()
+        with pytest.raises(FederationError, match=r"named 'a' has an inbox at .* take_over=True"):
+            Federation.join(store, url, "a")
+        assert Federation.reopen(store) is None
+        assert Federation.join(store, url, "a", take_over=True).member == "a"
+
+
+def test_taken_name_is_refused_by_members(pair, monkeypatch):
+    """Where the carrier cannot tell, the members refuse a newcomer under a member's name, and it hears why."""
+    a, b = pair
+    monkeypatch.setattr(MemoryTransport, "existed", property(lambda self: None, lambda self, value: None))
+    newcomer = node(a.url, "b", clock=lambda: 2000.0)
+    newcomer.learn(C)
+    newcomer.pulse()
+    assert "the member name is taken by another home" in a.pulse().refused[0]
+    assert "member name is taken" in a.status().last_refusal
+    assert "others hold version 1" in newcomer.pulse().status
+    assert newcomer.pulse().sent == 0
+    assert not newcomer.converged
+    assert a.psr_of(["b"]) == b.local == B
+
+
+def test_claim_outlives_the_process(pair):
+    """A home that takes a name over, killed before its first pulse, still does."""
+    a, b = pair
+    b.close()
+    store = Store.open()
+    Federation.join(store, a.url, "b", take_over=True, clock=lambda: 900.0)
+    newcomer = Federation.reopen(store, clock=lambda: 901.0)
+    newcomer.learn(C)
+    settle([a, newcomer])
+    assert a.psr_of(["b"]) == C
+
+
+def test_create_in_an_inhabited_place(pair, tmp_path):
+    """A place in which others have inboxes is refused to a founder, who leaves nothing there."""
+    place = tmp_path.as_uri().replace("file", "dir", 1)
+    node(place, "a", name="f")
+    store = Store.open()
+    for url, members in ((pair[0].url, "'a', 'b'"), (place, "'a'")):
+        with pytest.raises(FederationError, match=rf"holds a federation already \(members {members}\): join it"):
+            Federation.create(store, "g", url, "z")
+    assert Federation.reopen(store) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox-a"]
+
+
+def copy_home(home, to):
+    shutil.copytree(home, to)
+    return to
+
+
+def test_restored_home_is_found_out(tmp_path):
+    """A node whose home went back to an old copy says so after its next pulses; nobody calls the state converged."""
+    url = (tmp_path / "share").as_uri().replace("file", "dir", 1)
+    a = node(url, "a", name="f", clock=time.time)
+    store = Store.open(tmp_path / "b")
+    b = Federation.join(store, url, "b")
+    a.learn(A)
+    b.learn(B)
+    settle([a, b])
+    b.close()
+    store.close()
+    copy = copy_home(tmp_path / "b", tmp_path / "copy")
+    with Store.open(tmp_path / "b") as store:
+        b = Federation.reopen(store)
+        assert not b.converged
+        b.learn(C)
+        settle([a, b])
+    with Store.open(copy) as store:
+        restored = Federation.reopen(store)
+        for member in [restored, a] * 100:
+            member.pulse()
+        assert "others hold version 2" in restored.pending
+        assert "resume()" in restored.pending
+        assert not a.converged
+        assert not restored.converged
+        restored.resume()
+        settle([a, restored])
+        assert a.merged == restored.merged == A + B
+
+
+def test_reopened_node_asks_once(pair):
+    """A node that is taken up again asks its peers, converges once they have answered, and is silent then."""
+    a, b = pair
+    again = Federation.reopen(b._store, clock=lambda: 1000.0)
+    assert (again.pulse().sent, again.converged) == (1, False)
+    assert (a.pulse().sent, again.pulse().converged) == (1, True)
+    assert sum(member.pulse().sent for _ in range(100) for member in (a, again)) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -409,7 +505,7 @@ from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.psr import PSR
 home, url = sys.argv[1:]
 store = Store.open(home)
-node = Federation.resume(store) or Federation.join(store, url, "b")
+node = Federation.reopen(store) or Federation.join(store, url, "b")
 for number in range(20):
     node.learn(PSR.from_rows([[float(number), 2.0]]), str(number))
     node.pulse()
@@ -442,7 +538,7 @@ def test_killed_node_resumes(tmp_path):
     assert versions == sorted(versions)
     expected = PSR.from_rows([[float(number), 2.0] for number in range(20)])
     with Store.open(tmp_path / "home") as store:
-        b = Federation.resume(store)
+        b = Federation.reopen(store)
         settle([a, b])
         assert b.local == expected
         assert a.merged == b.merged == A + expected

@@ -30,8 +30,8 @@ class Network:
         self.nodes[name] = Peers(name, "f", name)
         self.bags[name] = []
 
-    def join(self, name, incarnation=1):
-        self.nodes[name] = Peers(name, incarnation=incarnation)
+    def join(self, name, incarnation=1, claimed=False):
+        self.nodes[name] = Peers(name, incarnation=incarnation, claimed=claimed)
         self.bags.setdefault(name, [])
 
     def pulse(self, name, lose=False):
@@ -347,20 +347,64 @@ def test_views_trigger_no_replies(net):
     assert (answer.to, answer.ask, answer.psr) == ("b", False, None)
 
 
+@pytest.mark.parametrize("incarnation", [1, 2])
+def test_fresh_home_does_not_take_a_name_unasked(net, incarnation):
+    """A fresh home under a member's name is refused, sees why, and says nothing more; its user can claim the name."""
+    net.join("b", incarnation=incarnation)
+    net.nodes["b"].local = BATCHES[4]
+    net.pulse("b")
+    event = net.deliver_all("a")[0]
+    if incarnation == 1:
+        assert isinstance(event, Hello)
+    else:
+        assert event == Refused("b", "the member name is taken by another home; join under another name")
+    net.pulse("a")
+    net.deliver_all("b")
+    assert net.nodes["b"].ahead == net.nodes["a"].slots["b"].mark
+    net.pulse("b")
+    assert not net.nodes["b"].outgoing()
+    assert net.nodes["a"].slots["b"].psr == BATCHES[1]
+    net.nodes["b"].renew()
+    net.settle()
+    net.check_converged()
+    assert net.nodes["a"].slots["b"].psr == BATCHES[4]
+
+
 def test_newer_incarnation_takes_the_place_of_the_older(net):
-    """A fresh home under a known name replaces what its predecessor published."""
-    net.join("b", incarnation=2)
+    """A fresh home that claims a known name replaces what its predecessor published."""
+    net.join("b", incarnation=2, claimed=True)
     net.nodes["b"].local = BATCHES[4]
     net.settle()
     net.check_converged()
     assert net.nodes["a"].slots["b"].psr == BATCHES[4]
 
 
+def test_hello_under_ones_own_name_is_refused(net):
+    """A member that hears somebody join under its own name says so."""
+    hello = Peers("a", incarnation=7).outgoing()[0]
+    assert isinstance(net.nodes["a"].receive(hello), Refused)
+    assert net.nodes["a"].ahead is None
+
+
+def test_another_founder_is_another_federation(net):
+    """Of two federations of one name, each refuses the other's messages, and keeps its order of columns."""
+    other = Peers("z", "f", "z")
+    other.local = ROW.select(["x1", "x0"])
+    other.publish()
+    (message,) = other.outgoing() or [other._pulse(None, ask=False, full=True)]
+    event = net.nodes["a"].receive(message)
+    assert isinstance(event, Refused)
+    assert "'z' founded it, and this one 'a'" in event.reason
+    assert isinstance(other.receive(pulse_of(net, "a")), Refused)
+    assert "z" not in net.nodes["a"].members
+    assert {node.merged.names for node in net.nodes.values()} == {("x0", "x1")}
+
+
 def test_fresh_home_with_an_old_clock_begins_a_later_incarnation(net):
     """A fresh home that hears of a predecessor goes on after it, although it dates itself earlier."""
     net.nodes["b"].renew(100)
     net.settle()
-    net.join("b", incarnation=5)
+    net.join("b", incarnation=5, claimed=True)
     net.nodes["b"].local = BATCHES[4]
     net.settle()
     net.check_converged()
@@ -387,6 +431,65 @@ def test_restored_backup_stops_publishing_until_renewed(net):
     restored.renew()
     net.settle()
     net.check_converged()
+
+
+def test_restored_backup_is_found_out_without_new_rows(net):
+    """A home that went back to an old copy asks, hears that it is behind, and nobody calls that converged."""
+    backup, now = Network(), net.nodes["b"]
+    backup.nodes["b"] = now
+    backup.crash("b")
+    now.local = now.local + BATCHES[4]
+    net.settle()
+    net.nodes["b"] = restored = backup.nodes["b"]
+    assert not restored.converged
+    counts = []
+    for _ in range(300):
+        before = net.n_messages
+        for name in net.nodes:
+            net.deliver_all(name)
+            net.pulse(name)
+        counts.append(net.n_messages - before)
+    assert restored.ahead == now.mark
+    assert not any(node.converged for node in net.nodes.values() if node.member in "ab")
+    assert sum(counts[150:]) <= 6
+    restored.renew()
+    net.settle()
+    net.check_converged()
+
+
+def test_restored_backup_that_missed_a_version_gets_it(net):
+    """A home that went back to before it took a peer's version in is given that version again."""
+    backup = Network()
+    backup.nodes["b"] = net.nodes["b"]
+    backup.crash("b")
+    net.nodes["a"].local = net.nodes["a"].local + BATCHES[4]
+    net.settle()
+    net.nodes["b"] = backup.nodes["b"]
+    net.nodes["b"].seq += 1000
+    net.settle()
+    net.check_converged()
+
+
+def test_a_restart_costs_one_message_a_member(net):
+    """A node that starts again asks everybody once, is answered once by each, and believes nothing before."""
+    net.crash("b")
+    assert not net.nodes["b"].converged
+    assert net.nodes["b"].lagging == ["a", "c"]
+    assert net.settle() == 3
+    net.check_converged()
+
+
+def test_a_restart_beside_a_dead_member_is_nearly_silent(net):
+    """A member that does not answer after a restart is asked less and less, without end to the doubling."""
+    del net.nodes["c"]
+    net.crash("b")
+    before = net.n_messages
+    for _ in range(1000):
+        for name in net.nodes:
+            net.deliver_all(name)
+            net.pulse(name)
+    assert net.n_messages - before <= 13
+    assert not net.nodes["b"].converged
 
 
 def test_order_of_columns_is_the_founders():

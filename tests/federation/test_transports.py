@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from sklearn_symfed.exceptions import SettingError, TransportError
+from sklearn_symfed.exceptions import FederationError, SettingError, TransportError
 from sklearn_symfed.federation.transports import DirectoryTransport, MemoryTransport, open_transport
 from sklearn_symfed.federation.transports import _url as url_module
 from sklearn_symfed.federation.transports.directory import folder_of, member_of
@@ -216,8 +216,10 @@ def test_missing_directory(tmp_path):
     with pytest.raises(TransportError):
         DirectoryTransport(url_of(tmp_path / "new" / "deep"), "a", create=True)
     assert list(tmp_path.iterdir()) == []
-    DirectoryTransport(url_of(tmp_path / "new"), "a", create=True)
-    DirectoryTransport(url_of(tmp_path / "new"), "b", create=True)
+    assert DirectoryTransport(url_of(tmp_path / "new"), "a", create=True).existed is False
+    assert DirectoryTransport(url_of(tmp_path / "new"), "a", create=True).existed is True
+    with pytest.raises(FederationError, match="members 'a'"):
+        DirectoryTransport(url_of(tmp_path / "new"), "b", create=True)
 
 
 def test_file_in_place_of_directory(tmp_path):

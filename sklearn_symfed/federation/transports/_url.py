@@ -26,7 +26,7 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     member : str
         Whose inbox to open; it is created where there is none.
     create : bool, default=False
-        Whether the place itself may be created, as the founder of a federation does.
+        Whether the place itself may be created, and must not hold a federation yet, as for its founder.
 
     Raises
     ------
@@ -34,6 +34,8 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
         If the URL's scheme is not known; the message lists those that are.
     TransportError
         If the place is missing or cannot be used.
+    FederationError
+        If `create` and others have inboxes there.
     """
     scheme, separator, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
     factory = _BUILT_IN.get(scheme) if separator else None

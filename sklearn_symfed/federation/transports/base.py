@@ -8,6 +8,7 @@ the bytes mean.  A back end is one file beside this one, or a package of someone
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -43,6 +44,7 @@ class Transport(ABC):
       at least once; messages arrive in any order.  A message to somebody without an inbox is lost.
     - A delivery that is not acknowledged comes again, at the latest after the inbox is opened anew.
     - The inbox outlives the object that reads it; opening creates it where there is none.
+    - The inbox of a founder (``create=True``) is not opened where others have one: `require_empty`.
     - A failure of the carrier is a :class:`~sklearn_symfed.exceptions.TransportError`, with no message half visible.
 
     Back ends implement the four methods with an underscore; size, names and use after closing are checked here.
@@ -55,7 +57,14 @@ class Transport(ABC):
         Whose inbox this is.
     max_payload : int
         The largest message, in bytes.
+
+    Attributes
+    ----------
+    existed : bool or None
+        Whether the inbox was there before this object opened it; None if the back end cannot tell.
     """
+
+    existed: bool | None = None
 
     def __init__(self, url: str, member: str, *, max_payload: int) -> None:
         self.url = url
@@ -97,6 +106,21 @@ class Transport(ABC):
         if not self._closed:
             self._closed = True
             self._close()
+
+    def require_empty(self, members: Iterable[str]) -> None:
+        """Raise an error if any of `members`, who have an inbox there, is another one: for a founder's `create`.
+
+        Raises
+        ------
+        FederationError
+            It lists them.
+        """
+        others = sorted({*members} - {self.member})
+        if others:
+            listed = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+            raise FederationError(
+                f"{self.url} holds a federation already (members {listed}): join it, or choose another place."
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -50,7 +50,8 @@ class DirectoryTransport(Transport):
     member : str
         Whose inbox this is.
     create : bool, default=False
-        Whether to create the folder if it is missing.  Its parents are never created.
+        Whether to create the folder if it is missing, and to refuse one in which others have inboxes.  Its parents are
+        never created.
     max_payload : int, default=64 MiB
         The largest message, in bytes.
     """
@@ -64,6 +65,8 @@ class DirectoryTransport(Transport):
             if create:
                 with contextlib.suppress(FileExistsError):
                     self._root.mkdir()
+                self.require_empty(member_of(inbox.name) or "" for inbox in self._inboxes(None))
+            self.existed = self._inbox.is_dir()
             with contextlib.suppress(FileExistsError):
                 self._inbox.mkdir()
             if not self._inbox.is_dir():

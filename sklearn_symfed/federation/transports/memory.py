@@ -37,13 +37,12 @@ class MemoryTransport(Transport):
     member : str
         Whose inbox this is.
     create : bool, default=False
-        Has no effect: a hub comes to be when somebody names it.
+        Whether to refuse a hub in which others have inboxes; it comes to be when somebody names it.
     max_payload : int, default=64 MiB
         The largest message, in bytes.
     """
 
     def __init__(self, url: str, member: str, *, create: bool = False, max_payload: int = 64 * 2**20) -> None:
-        del create
         super().__init__(url, member, max_payload=max_payload)
         name = url.removeprefix("memory://")
         if not name or name == url:
@@ -51,6 +50,9 @@ class MemoryTransport(Transport):
         with _hubs_lock:
             self._hub = _hubs.setdefault(name, _Hub())
         with self._hub.lock:
+            if create:
+                self.require_empty(self._hub.inboxes)
+            self.existed = self.member in self._hub.inboxes
             self._hub.inboxes.setdefault(self.member, {})
 
     def _publish(self, data: bytes, to: str | None) -> None:
