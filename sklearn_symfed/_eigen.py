@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 from flint import arb, arb_mat, fmpq, fmpz, fmpz_mat
 
-from sklearn_symfed._linalg import flint_integers, precision, to_float
+from sklearn_symfed._rounding import flint_integers, precision, to_float
 
 __all__ = ["Eigenpairs", "Eigenproblem", "Level", "evaluate_pairs", "flip_signs", "roots_of_eigenvalues"]
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._base import FromStatistics, Interval, RealNotInt, TransformerFromStatistics
 from sklearn_symfed._eigen import Eigenproblem, evaluate_pairs, flip_signs
-from sklearn_symfed._linalg import ball, ball_column, flint_integers
+from sklearn_symfed._rounding import ball, ball_column, flint_integers
 from sklearn_symfed.exceptions import DataError
 from sklearn_symfed.psr import PSR, Moments
 

@@ -14,18 +14,14 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics
+from sklearn_symfed._definite import Definite, is_well_conditioned
 from sklearn_symfed._eigen import Eigenproblem, Level, evaluate_pairs, flip_signs
-from sklearn_symfed._linalg import (
-    Balls,
-    Definite,
-    Field,
+from sklearn_symfed._linalg import Balls, Field, enclose, evaluate
+from sklearn_symfed._rounding import (
     as_integers,
     ball,
     ball_column,
-    enclose,
-    evaluate,
     integer_ratio,
-    is_well_conditioned,
     on_grid,
     quotients,
     scale_rows,

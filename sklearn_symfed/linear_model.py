@@ -17,18 +17,10 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._base import FromStatistics, Interval, RegressorFromStatistics
+from sklearn_symfed._definite import Definite, independent_columns
 from sklearn_symfed._eigen import roots_of_eigenvalues
-from sklearn_symfed._linalg import (
-    Definite,
-    Field,
-    as_integers,
-    evaluate,
-    highest,
-    independent_columns,
-    integer_ratio,
-    quotients,
-    split_columns,
-)
+from sklearn_symfed._linalg import Field, evaluate, highest
+from sklearn_symfed._rounding import as_integers, integer_ratio, quotients, split_columns
 from sklearn_symfed.psr import PSR, Moments, quotient
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics
-from sklearn_symfed._linalg import integer_ratio
+from sklearn_symfed._rounding import integer_ratio
 from sklearn_symfed.psr import PSR, Moments, quotient
 
 __all__ = ["FederatedGaussianNB", "gaussian_classes"]

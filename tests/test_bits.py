@@ -30,8 +30,8 @@ from sklearn_symfed import (
     FederatedLinearRegression,
     FederatedPCA,
     FederatedRidge,
+    _definite,
     _eigen,
-    _linalg,
     fitted_digests,
 )
 
@@ -122,7 +122,7 @@ def float_pairs(problem, level, count):
 
 
 STAND_INS = {
-    "solve": (_linalg.Factor, "refine", float_solve),
+    "solve": (_definite.Factor, "refine", float_solve),
     "eigenpairs": (_eigen.Eigenproblem, "pairs", float_pairs),
 }
 

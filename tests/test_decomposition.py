@@ -98,6 +98,32 @@ def test_refusals():
         FederatedPCA("mle").fit(X)
 
 
+def test_equal_variances_follow_the_convention():
+    """Where variances are equal, components are the projections of the first features, whatever LAPACK would say."""
+    cube = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    assert FederatedPCA().fit(cube).components_.tolist() == np.eye(3).tolist()
+    assert FederatedPCA().fit(cube[:, ::-1] * [1, 2, 1]).components_.tolist() == np.eye(3)[[1, 0, 2]].tolist()
+    assert FederatedPCA().fit(np.ones((5, 2))).components_.tolist() == np.eye(2).tolist()
+
+
+def test_scales_far_apart():
+    """A column 1e-15 times another keeps all digits of its variance."""
+    model = FederatedPCA().fit(X * [1.0, 2.0**-50, 2.0**-100, 1.0])
+    pair = FederatedPCA().fit(X[:, [0, 3]])
+    np.testing.assert_allclose(model.explained_variance_[:2], pair.explained_variance_, rtol=1e-15)
+    left = np.linalg.inv(np.linalg.inv(np.cov(X.T))[np.ix_([1, 2], [1, 2])])  # what the two large columns leave
+    np.testing.assert_allclose(model.explained_variance_[2] * 2.0**100, left[0, 0], rtol=1e-12)
+    assert np.log2(model.explained_variance_[3]) == pytest.approx(np.log2(np.linalg.det(left) / left[0, 0]) - 200)
+
+
+def test_noise_is_what_is_left_out():
+    """The noise variance is the mean of the variances left out, to the last digit or so."""
+    whole, two = FederatedPCA().fit(X), FederatedPCA(2).fit(X)
+    assert two.noise_variance_ == pytest.approx(whole.explained_variance_[2:].mean(), rel=4e-16)
+    assert two.components_.tolist() == whole.components_[:2].tolist()
+    assert FederatedPCA(0.9999999).fit(X).noise_variance_ == 0.0
+
+
 def test_no_variance_has_no_shares():
     """Shares of no variance are undefined: NaN, not zero."""
     model = FederatedPCA().fit(np.ones((5, 2)))

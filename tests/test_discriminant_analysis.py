@@ -119,6 +119,31 @@ def test_collinear_features(name):
     np.testing.assert_allclose(abs(mine.transform(x)), abs(theirs.transform(x)), rtol=1e-7, atol=1e-8)
 
 
+def test_equal_directions_follow_the_convention():
+    """With all covariance shrunk away every direction is as good: the first features are taken, in order."""
+    scalings = FederatedLinearDiscriminantAnalysis(shrinkage=1.0).fit(X, Y).scalings_
+    assert np.array_equal(scalings != 0, np.eye(4, 2, dtype=bool))
+
+
+def test_which_rung_answered():
+    """`solver_` and `condition_` are fitted, also where a pseudo-inverse is taken."""
+    model = FederatedLinearDiscriminantAnalysis().fit(X, Y)
+    assert model.solver_ == "cholesky"
+    assert 10 < model.condition_ < 100
+    collinear = FederatedLinearDiscriminantAnalysis().fit(np.column_stack([X, X[:, 0] - X[:, 1]]), Y)
+    assert collinear.solver_ == "balls"
+    assert 10 < collinear.condition_ < 100
+    assert not hasattr(model.to_sklearn(), "solver_")
+
+
+def test_singular_covariance_needs_shrinkage():
+    """The eigen solver has no pseudo-inverse: collinear features without shrinkage are refused."""
+    x = np.column_stack([X, X[:, 0] - X[:, 1]])
+    with pytest.raises(np.linalg.LinAlgError, match=r"singular|collinear"):
+        FederatedLinearDiscriminantAnalysis(shrinkage=0.0).fit(x, Y)
+    assert FederatedLinearDiscriminantAnalysis(shrinkage=0.1).fit(x, Y).scalings_.shape == (5, 2)
+
+
 def test_features_far_from_zero():
     """An offset of 1e9 standard deviations costs no digit: coefficients are those of the shifted rows."""
     x = np.rint(X * 1000)

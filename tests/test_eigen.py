@@ -10,6 +10,7 @@ from flint import arb_mat
 
 from sklearn_symfed import _eigen
 from sklearn_symfed._eigen import Eigenproblem, evaluate_pairs, flip_signs, roots_of_eigenvalues
+from sklearn_symfed._rounding import precision
 
 
 def integers(values):
@@ -176,7 +177,7 @@ def test_errors_are_bounded(monkeypatch):
     """The balls hold the eigenpairs of a far higher precision, after each number of sweeps."""
     a = random_gram(6)
     count = len(a)
-    with _eigen.precision(2000):
+    with precision(2000):
         fine = Eigenproblem(a).pairs(_eigen.LEVELS[-1], count)
         for sweeps in range(1, 5):
             monkeypatch.setattr(_eigen, "_MOST_SWEEPS", sweeps)

@@ -12,21 +12,15 @@ from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_symfed._linalg import (
-    Balls,
+from sklearn_symfed._definite import (
     Definite,
     _factorise,
     _smallest_eigenvalue,
-    as_integers,
-    evaluate,
-    highest,
     independent_columns,
-    integer_ratio,
     is_well_conditioned,
-    precision,
-    solve,
-    to_float,
 )
+from sklearn_symfed._linalg import Balls, evaluate, highest, solve
+from sklearn_symfed._rounding import as_integers, integer_ratio, precision, to_float
 
 LARGEST = Fraction(2) ** 1024 - Fraction(2) ** 970  # midpoint between the largest float and where infinity begins
 

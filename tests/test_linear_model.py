@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
@@ -241,3 +242,102 @@ def test_bad_penalties(alpha, message):
     """Penalties are finite, not negative, and one for each target."""
     with pytest.raises(ValueError, match=message):
         FederatedRidge(alpha=alpha).fit(*data())
+
+
+def float_errors(x, y, weights, *, intercept):
+    """Return standard errors of coefficients, of the intercept, and the residuals' deviation, from an inverse."""
+    design = np.column_stack([np.ones(len(x)), x])[:, 0 if intercept else 1 :]
+    inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
+    coef = inverse @ (design.T @ (weights[:, None] * y))
+    variance = np.sum(weights[:, None] * (y - design @ coef) ** 2, axis=0) / (len(x) - design.shape[1])
+    errors = np.sqrt(variance[:, None] * inverse.diagonal())
+    return errors[:, intercept:], errors[:, 0] if intercept else 0 * variance, np.sqrt(variance)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_standard_errors(fit_intercept, weighted):
+    """They are those of the textbook, for each target, in the shapes of what they belong to."""
+    x, y = data(40, 3, 2.0)
+    y = np.column_stack([y, y**2])
+    weights = np.random.default_rng(2).uniform(0.5, 2, 40) if weighted else np.ones(40)
+    model = FederatedLinearRegression(fit_intercept=fit_intercept).fit(x, y, weights if weighted else None)
+    coef, intercept, residual = float_errors(x, y, weights, intercept=fit_intercept)
+    np.testing.assert_allclose(model.coef_stderr_, coef, rtol=1e-10)
+    np.testing.assert_allclose(model.intercept_stderr_, intercept, rtol=1e-10)
+    np.testing.assert_allclose(model.residual_std_, residual, rtol=1e-10)
+    assert model.dof_residual_ == 37 - fit_intercept
+    one = FederatedLinearRegression(fit_intercept=fit_intercept).fit(x, y[:, 1], weights if weighted else None)
+    assert one.coef_stderr_.tolist() == model.coef_stderr_[1].tolist()
+    assert one.intercept_stderr_ == model.intercept_stderr_[1]
+    assert one.residual_std_ == model.residual_std_[1]
+    assert np.ndim(one.intercept_stderr_) == np.ndim(one.residual_std_) == 0
+
+
+def test_standard_errors_of_a_perfect_fit():
+    """What is met to the last digit has errors of exactly zero; another target beside it has its own."""
+    x = np.arange(12.0).reshape(6, 2) ** 2
+    y = np.column_stack([x @ [2.0, -1.0] + 3, [1.0, 0.0, 2.0, 5.0, 1.0, 1.0]])
+    model = FederatedLinearRegression(tol=0).fit(x, y)
+    assert model.coef_stderr_[0].tolist() == [0.0, 0.0]
+    assert model.intercept_stderr_[0] == model.residual_std_[0] == 0.0
+    alone = FederatedLinearRegression(tol=0).fit(x, y[:, 1])
+    assert model.coef_stderr_[1].tolist() == alone.coef_stderr_.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:The .* features have rank:scipy.linalg.LinAlgWarning")
+def test_standard_errors_need_rank_and_rows():
+    """Dependent features, or no more rows than parameters, leave errors undefined."""
+    x, y = data(20, 2)
+    for model in (
+        FederatedLinearRegression().fit(np.column_stack([x, x[:, 0]]), y),
+        FederatedLinearRegression().fit(x[:3], y[:3]),
+    ):
+        assert np.isnan(model.coef_stderr_).all()
+        assert np.isnan([model.intercept_stderr_, model.residual_std_]).all()
+
+
+def test_later_attributes_follow_a_new_fit():
+    """What is computed when asked for belongs to the fit at hand, and unfitted estimators have none."""
+    x, y = data(30, 2)
+    model = FederatedLinearRegression().fit(x[:20], y[:20])
+    before = model.coef_stderr_, model.singular_
+    model.partial_fit(x[20:], y[20:])
+    whole = FederatedLinearRegression().fit(x, y)
+    assert model.coef_stderr_.tolist() == whole.coef_stderr_.tolist() != before[0].tolist()
+    assert model.singular_.tolist() == whole.singular_.tolist() != before[1].tolist()
+    assert not hasattr(FederatedLinearRegression(), "rank_")
+    with pytest.raises(NotFittedError):
+        _ = FederatedLinearRegression().residual_std_
+
+
+def test_which_rung_answered():
+    """`solver_` climbs with the condition, and plain scikit-learn estimators get what is theirs."""
+    t = np.arange(1.0, 16.0)
+    x = np.vander(t, 12, increasing=True)[:, 1:]
+    easy, hard = FederatedRidge().fit(x[:, :2], np.cos(t)), FederatedRidge(1e-6).fit(x, np.cos(t))
+    met = FederatedLinearRegression().fit(x[:, :2], 3 * x[:, 1])
+    assert (easy.solver_, hard.solver_, met.solver_) == ("cholesky", "balls", "rationals")
+    assert 1 < easy.condition_ < 1e4
+    assert 1e9 < hard.condition_ < 1e25
+    assert met.coef_.tolist() == [0.0, 3.0]
+    several = FederatedRidge(np.array([1.0, 1e-6])).fit(x, np.column_stack([np.cos(t)] * 2))
+    assert (several.solver_, several.condition_) == ("balls", hard.condition_)
+    assert hard.to_sklearn().solver_ == "cholesky"
+    assert not hasattr(hard.to_sklearn(), "condition_")
+    plain = met.to_sklearn()
+    assert plain.singular_.tolist() == met.singular_.tolist()
+    assert plain.rank_ == 2
+    assert not hasattr(plain, "solver_")
+
+
+def test_money_columns_are_exact_without_tolerance():
+    """With `tol=0` the rounding of a float total is information: the solution is the rational one."""
+    x = np.round(np.random.default_rng(3).uniform(1, 100, size=(30, 3)), 2)
+    x = np.column_stack([x, x.sum(axis=1)])
+    y = np.random.default_rng(4).normal(size=30)
+    model = FederatedLinearRegression(tol=0).fit(x, y)
+    coef, intercept = fraction_fit(x, y)
+    assert model.coef_.tolist() == coef
+    assert model.intercept_ == intercept
+    assert model.condition_ > 1e20
