@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics
+from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics, Interval
 from sklearn_symfed._definite import Definite, is_well_conditioned
 from sklearn_symfed._eigen import Eigenproblem, Level, evaluate_pairs, flip_signs
 from sklearn_symfed._linalg import Balls, Field, enclose, evaluate
@@ -420,8 +421,9 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
         **FromStatistics._parameter_constraints,
         **{
             name: LinearDiscriminantAnalysis._parameter_constraints[name]
-            for name in ("shrinkage", "priors", "n_components", "store_covariance")
+            for name in ("priors", "n_components", "store_covariance")
         },
+        "shrinkage": [Interval(Real, 0, 1, closed="both"), None],
     }
 
     def __init__(
@@ -447,12 +449,16 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
     def _plain_params(self) -> dict[str, Any]:
         return {"solver": self.solver}
 
-    def _solve(self, psr: PSR) -> dict[str, Any]:
-        if isinstance(self.shrinkage, str):
-            raise ValueError(  # noqa: TRY004 -- a string is allowed
-                "Got shrinkage='auto', but expected None or a number: Ledoit-Wolf's estimate needs fourth moments, "
-                "which a PSR does not hold. The oracle approximating shrinkage (OAS) needs none: it is planned."
+    def _validate_params(self) -> None:
+        if isinstance(self.shrinkage, str) and self.shrinkage == "auto":
+            raise ValueError(
+                "Got shrinkage='auto', but expected None or a float between 0 and 1: Ledoit-Wolf's estimate needs "
+                "fourth moments, which a PSR does not hold. The oracle approximating shrinkage (OAS) needs none, but "
+                "is not available yet: pass a float, chosen by cross-validation on your own rows, say."
             )
+        super()._validate_params()
+
+    def _solve(self, psr: PSR) -> dict[str, Any]:
         by_class = psr.by_class()
         total, classes = psr.moments(), [each.moments() for each in by_class.values()]
         if psr.n_rows == len(classes):
