@@ -8,19 +8,27 @@ from one of the mixins here and from the scikit-learn class whose prediction it 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_symfed._input import (
+    READ_ROWS,
+    checking_rows,
+    feature_names,
+    free_names,
+    generated_names,
+    own_names,
+    warn_of_column,
+    with_names,
+)
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
-from sklearn_symfed.psr import PSR, frame_names
+from sklearn_symfed.psr import PSR, encode_labels, plain_array, plain_table, sorted_labels
 
 __all__ = [
     "ClassifierFromStatistics",
@@ -54,6 +62,12 @@ class FromStatistics:
     _target: Any  # what y means as column names: a str, a list of str, or None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in READ_ROWS:
+            if hasattr(cls, name):
+                setattr(cls, name, checking_rows(getattr(cls, name)))
 
     @fit_context
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -173,16 +187,16 @@ class FromStatistics:
                     "Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows."
                 )
             return self._learn_psr(X, y)
-        first = not hasattr(self, "psr_")
-        if frame_names(X) is None:
-            X = validate_data(self, X, reset=first, dtype=None, ensure_all_finite=False)
-        else:
-            validate_data(self, X, reset=first, skip_check_array=True)
-        y = y if y is None or hasattr(y, "to_numpy") else np.asarray(y)
+        if isinstance(X, BaseEstimator):
+            raise DataTypeError(f"Got a {type(X).__name__}, but expected rows or a PSR: pass its psr_.")
+        X = plain_table(X, "X")
+        validate_data(self, X, reset=not hasattr(self, "psr_"), skip_check_array=True)
         if not len(X):
             raise DataError(
                 "Found array with 0 sample(s) while a minimum of 1 is required: there are no rows to learn."
             )
+        if not feature_names(X):
+            raise DataError(f"Found array with 0 feature(s) (shape=({len(X)}, 0)) while a minimum of 1 is required.")
         learned = self._learn_rows(X, y, weight)
         if weight is not None and learned.n_rows == 0:
             raise DataError("Got sample_weight that is zero for all rows, but expected at least one positive weight.")
@@ -256,16 +270,18 @@ class RegressorFromStatistics(FromStatistics):
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
+        y = y if hasattr(y, "to_numpy") else plain_array(y, "y")
         single = np.ndim(y) == 1
-        own, fallback = _own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
+        own, fallback = own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
+        own, fallback = own and free_names(own, feature_names(X)), free_names(fallback, feature_names(X))
         if hasattr(self, "psr_"):
             names = _established(_as_list(self._target), own, fallback)
         else:
             names = own or fallback
             if self.prior is not None:
-                names = self._names_in_prior(self.prior, frame_names(X) or generated_names(np.shape(X)[1]), own, names)
+                names = self._names_in_prior(self.prior, feature_names(X), own, names)
             self._target = names[0] if single else names
-        return PSR.from_rows(X, _with_names(y, names), sample_weight=weight)
+        return PSR.from_rows(X, with_names(y, names), sample_weight=weight)
 
     def _names_in_prior(self, prior: PSR, features: list[str], own: list[str] | None, names: list[str]) -> list[str]:
         """Return what the targets of rows are called in the prior."""
@@ -298,18 +314,21 @@ class ClassifierFromStatistics(FromStatistics):
         X : array-like or DataFrame of shape (n_samples, n_features), or PSR
         y : array-like of shape (n_samples,); with a PSR: str
         classes : array-like of shape (n_classes,), default=None
-            Labels that `y` may hold, as in scikit-learn; not needed, because classes may appear at any time.
+            Labels that `y` may hold; others are refused.  Not needed, because classes may appear at any time: unlike
+            in scikit-learn, a class that is declared here but has not occurred yet is none of the fitted classes.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         self : object
-            Fitted estimator.  ``classes_`` holds the labels that occurred.
+            Fitted estimator.  ``classes_`` holds the labels that occurred so far, and only these.
         """
         if classes is not None and not isinstance(X, PSR):
-            unknown = sorted(set(np.unique(column_or_1d(y)).tolist()) - set(np.unique(classes).tolist()))
+            self._require_target(y)
+            found, declared = encode_labels(y)[0], encode_labels(classes)[0]
+            unknown = len(sorted_labels([*found, *declared])) - len(declared)
             if unknown:
-                raise SchemaError(f"Got labels {unknown} in y that are not among classes={list(classes)}.")
+                raise SchemaError(f"Got {unknown} labels in y that are not among the {len(declared)} given as classes.")
         return self._update(X, y, sample_weight, operator.add)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -334,7 +353,10 @@ class ClassifierFromStatistics(FromStatistics):
             raise DataTypeError(
                 "Got a PSR, but expected rows: accuracy is not a function of the statistics, it needs each row's label."
             )
-        return float(super().score(X, y, sample_weight))  # type: ignore[misc]
+        check_is_fitted(self)
+        labels, codes = encode_labels(y)
+        sorted_labels([*labels, *self.classes_[:1].tolist()])  # refuses other kinds
+        return float(super().score(X, np.array(labels)[codes], sample_weight))  # type: ignore[misc]
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
         self._require_target(y)
@@ -349,22 +371,22 @@ class ClassifierFromStatistics(FromStatistics):
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        own = _own_names(y)
+        warn_of_column(y)
+        features = feature_names(X)
+        own, fallback = free_names(own_names(y) or [], features) or None, free_names(["y"], features)
         if hasattr(self, "psr_"):
-            self._target = _established([self._target], own, ["y"])[0]
+            self._target = _established([self._target], own, fallback)[0]
         elif self.prior is None:
-            self._target = own[0] if own else "y"
+            self._target = (own or fallback)[0]
         elif self.prior.schema.classes is None:
             raise SchemaError(
                 "Got a prior without class column, but expected the statistics of each class (classes=...)."
             )
         else:
             self._target = self.prior.schema.classes
-        labels = _named(column_or_1d(y, warn=True), self._target)
-        return PSR.from_rows(X, labels, classes=True, sample_weight=weight)
+        if self._target in features:
+            raise SchemaError(f"Got a feature called {self._target!r}, but that is the class column: expected another.")
+        return PSR.from_rows(X, y, classes=self._target, sample_weight=weight)
 
     def _features(self) -> list[str]:
         return list(self.psr_.names)
@@ -423,11 +445,6 @@ def _drop_fitted(estimator: BaseEstimator) -> None:
 # -- names -----------------------------------------------------------------------------------------------------------
 
 
-def generated_names(count: int, prefix: str = "x") -> list[str]:
-    """Return the names that columns of an array get."""
-    return [f"{prefix}{i}" for i in range(count)]
-
-
 def _as_list(targets: Any) -> list[str]:
     return [] if targets is None else [targets] if isinstance(targets, str) else list(targets)
 
@@ -443,50 +460,8 @@ def _names(y: Any) -> list[str]:
     )
 
 
-def _own_names(y: Any) -> list[str] | None:
-    """Return the names that a target of rows carries."""
-    name = getattr(y, "name", None)
-    return [name] if isinstance(name, str) and name and np.ndim(y) == 1 else frame_names(y)
-
-
 def _established(target: list[str], own: list[str] | None, fallback: list[str]) -> list[str]:
     """Return the names of the fit, which names that a later target carries may not contradict."""
     if len(fallback) != len(target) or (own is not None and own != target != fallback):
         raise SchemaError(f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted.")
     return target
-
-
-class _NamedArray(np.ndarray[Any, Any]):
-    name: str
-
-
-class _NamedColumns:
-    """The least that is read as a DataFrame: columns by name."""
-
-    def __init__(self, columns: Sequence[str], arrays: Sequence[Any]) -> None:
-        self.columns = list(columns)
-        self._arrays = dict(zip(columns, arrays, strict=True))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._arrays[name]
-
-    def __len__(self) -> int:
-        return len(self._arrays[self.columns[0]])
-
-
-def _named(y: Any, name: str) -> Any:
-    array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y).view(_NamedArray)
-    array.name = name
-    return array
-
-
-def _with_names(y: Any, names: list[str]) -> Any:
-    """Return the target of rows under other names; what is no column or table goes on as it is, to be refused."""
-    if np.ndim(y) == 1 and len(names) == 1:
-        return _named(y, names[0])
-    if frame_names(y) == names or np.ndim(y) != 2 or np.shape(y)[1] != len(names):
-        return y
-    if frame_names(y) is not None and hasattr(y, "iloc"):
-        return _NamedColumns(names, [y.iloc[:, i] for i in range(len(names))])
-    array = np.asarray(y)
-    return _NamedColumns(names, [array[:, i] for i in range(len(names))])

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_symfed._base import FromStatistics, Interval, RegressorFromStatistics
 from sklearn_symfed._definite import Definite, independent_columns
 from sklearn_symfed._eigen import roots_of_eigenvalues
+from sklearn_symfed._input import readable_target
 from sklearn_symfed._linalg import Field, evaluate, highest
 from sklearn_symfed._rounding import as_integers, integer_ratio, quotients, split_columns
 from sklearn_symfed.psr import PSR, Moments, quotient
@@ -467,7 +468,7 @@ class _LinearFromStatistics(RegressorFromStatistics):
             Uniform average over the targets.
         """
         if not isinstance(X, PSR):
-            return float(super().score(X, y, sample_weight))  # type: ignore[misc]
+            return float(super().score(X, readable_target(y), sample_weight))  # type: ignore[misc]
         psr, n_targets = self._columns_to_score(X, y), self._n_targets()
         coef = np.reshape(self.coef_, (n_targets, -1))
         return r2_score(psr.moments(), coef, np.broadcast_to(self.intercept_, n_targets))

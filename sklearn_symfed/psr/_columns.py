@@ -6,6 +6,7 @@ is refused.  Messages name columns and row positions, never values.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,33 @@ from sklearn_symfed.psr._schema import normalised
 
 __all__ = [
     "EXACT_IN_FLOAT64",
+    "NamedColumns",
     "as_numbers",
     "column_at",
     "frame_names",
     "name_of",
     "not_finite",
     "plain_array",
+    "plain_table",
     "read_columns",
 ]
 
 Array = np.ndarray[Any, Any]
 EXACT_IN_FLOAT64 = 2**53  # integers up to here are floats
+
+
+class NamedColumns:
+    """The least that is read as a DataFrame: columns by name."""
+
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self.columns = list(columns)
+        self._arrays = dict(columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values()), ()))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._arrays[name]
 
 
 def frame_names(data: Any) -> list[str] | None:
@@ -78,16 +95,12 @@ def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[
         kept = [i for i, name in enumerate(names) if leave_out is None or normalised(name) != leave_out]
         arrays = [as_numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
         return len(data), [names[i] for i in kept], [array[:, None] for array in arrays]
-    array = plain_array(data, prefix.upper() if prefix == "x" else prefix)
+    what = prefix.upper() if prefix == "x" else prefix
+    array = plain_array(data, what)
     if prefix == "y" and array.ndim == 1:
         name = name_of(data) or "y"
         return len(array), [name], [as_numbers(array, name)[:, None]]
-    if array.ndim != 2:
-        msg = (
-            f"Expected 2D array, got {array.ndim}D array instead: shape {array.shape}. Reshape your data: "
-            "array.reshape(-1, 1) if it is a single column, array.reshape(1, -1) if it is a single row."
-        )
-        raise DataError(msg)
+    array = plain_table(array, what)
     names = [f"{prefix}{i}" for i in range(array.shape[1])]
     if array.dtype.kind == "O":
         return len(array), names, [as_numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
@@ -117,6 +130,26 @@ def plain_array(data: Any, what: str) -> Array:
     except (TypeError, ValueError):
         msg = f"Got {what} of type {type(data).__name__} that is no array, but expected rows of equal length."
         raise DataError(msg) from None
+    return array
+
+
+def plain_table(data: Any, what: str) -> Any:
+    """Return a DataFrame as it is, and anything else as a two-dimensional `plain_array`.
+
+    Raises
+    ------
+    DataError
+        If it has another number of dimensions.
+    """
+    if _is_frame(data):
+        return data
+    array = plain_array(data, what)
+    if array.ndim != 2:
+        msg = (
+            f"Expected 2D array, got {array.ndim}D array instead: shape {array.shape}. Reshape your data: "
+            "array.reshape(-1, 1) if it is a single column, array.reshape(1, -1) if it is a single row."
+        )
+        raise DataError(msg)
     return array
 
 

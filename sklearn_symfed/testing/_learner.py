@@ -9,27 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sklearn_symfed.psr import PSR
+from sklearn_symfed.psr import PSR, NamedColumns
 
-__all__ = ["NamedColumns", "main"]
-
-
-class NamedColumns:
-    """The least that is read as a DataFrame: columns by name."""
-
-    def __init__(self, columns: dict[str, Any]) -> None:
-        self.columns = list(columns)
-        self._arrays = columns
-
-    def __len__(self) -> int:
-        return len(next(iter(self._arrays.values()), ()))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._arrays[name]
+__all__ = ["main"]
 
 
 def main(rows: str, columns: str, out: str) -> None:

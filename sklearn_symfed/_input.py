@@ -1,0 +1,120 @@
+"""Rows, targets and labels as estimators take them: what they are called, and what is refused before it is quoted.
+
+Reading is `sklearn_symfed.psr`'s business.  scikit-learn's own validation shows values in some of its messages: what it
+would show is refused here first, in the words of the package.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import DataConversionWarning
+
+from sklearn_symfed.exceptions import DataTypeError
+from sklearn_symfed.psr import PSR, NamedColumns, column_at, frame_names, plain_array, read_columns
+
+__all__ = [
+    "READ_ROWS",
+    "checking_rows",
+    "feature_names",
+    "free_names",
+    "generated_names",
+    "own_names",
+    "readable_target",
+    "warn_of_column",
+    "with_names",
+]
+
+READ_ROWS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_joint_log_proba",
+    "decision_function",
+    "transform",
+    "inverse_transform",
+    "score_samples",
+)
+"""Methods inherited from scikit-learn that read rows."""
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+
+def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that refuses what are no rows of numbers, and then does what it did."""
+    if getattr(method, "checks_rows", False):
+        return method
+
+    @functools.wraps(method)
+    def checked(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(X, (PSR, BaseEstimator)):
+            raise DataTypeError(f"{method.__name__} needs rows, but got a {type(X).__name__}.")
+        read_columns(X, "x")
+        return method(self, X, *args, **kwargs)
+
+    checked.checks_rows = True  # type: ignore[attr-defined]
+    return checked
+
+
+def readable_target(y: Any) -> Any:
+    """Return a target of rows as it is, if it holds numbers only."""
+    if y is not None:
+        read_columns(y, "y")
+    return y
+
+
+def warn_of_column(y: Any) -> None:
+    """Warn, as scikit-learn does, of labels that are a column of a table."""
+    shape = np.shape(y if hasattr(y, "shape") else plain_array(y, "labels"))
+    if len(shape) == 2 and shape[1] == 1:
+        msg = "A column-vector y was passed when a 1d array was expected: pass shape (n_samples,), as by y.ravel()."
+        warnings.warn(msg, DataConversionWarning, stacklevel=6)
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def generated_names(count: int, prefix: str = "x") -> list[str]:
+    """Return the names that columns of an array get."""
+    return [f"{prefix}{i}" for i in range(count)]
+
+
+def feature_names(X: Any) -> list[str]:
+    """Return what the columns of a table are called in a PSR."""
+    return frame_names(X) or generated_names(np.shape(X)[1])
+
+
+def own_names(y: Any) -> list[str] | None:
+    """Return the names that a target of rows carries."""
+    name = getattr(y, "name", None)
+    return [name] if isinstance(name, str) and name and np.ndim(y) == 1 else frame_names(y)
+
+
+def free_names(names: Iterable[str], features: Iterable[str]) -> list[str]:
+    """Return names for targets: one that a feature has gets underscores, until nothing else is called so."""
+    names, features = list(names), set(features)
+    taken, free = {*names, *features}, []
+    for name in names:
+        new = name
+        while name in features and new in taken:
+            new += "_"
+        taken.add(new)
+        free.append(new)
+    return free
+
+
+def with_names(y: Any, names: list[str]) -> Any:
+    """Return the target of rows under other names; what is no column or table goes on as it is, to be refused."""
+    if np.ndim(y) == 1 and len(names) == 1:
+        return NamedColumns({names[0]: y})
+    if frame_names(y) == names or np.ndim(y) != 2 or np.shape(y)[1] != len(names) > 0:
+        return y
+    if hasattr(y, "columns"):
+        return NamedColumns({name: column_at(y, i) for i, name in enumerate(names)})
+    return NamedColumns({name: y[:, i] for i, name in enumerate(names)})
