@@ -533,8 +533,8 @@ def _incarnation(clock: Callable[[], float]) -> int:
 def _require_free(transport: Transport) -> None:
     if transport.existed:
         raise FederationError(
-            f"A member named {transport.member!r} has an inbox at {transport.url}: join under another name, or take its "
-            "place with take_over=True if its home is gone."
+            f"A member named {transport.member!r} has an inbox at {transport.url}: join under another name, or take "
+            "its place with take_over=True if its home is gone."
         )
 
 

@@ -27,10 +27,11 @@ DATABASE = "symfed.sqlite"
 _APPLICATION = 0x73796D66
 _FORMAT = 1
 _REFUSALS = 1000
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value)",
-    "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",
+    "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",  # of a batch that was forgotten the digest is NULL
     "CREATE TABLE slots (member TEXT PRIMARY KEY, incarnation INTEGER, version INTEGER, digest TEXT, psr BLOB)",
     "CREATE TABLE words (member TEXT PRIMARY KEY, incarnation INTEGER, seq INTEGER, view BLOB, heard REAL)",
     "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
@@ -56,29 +57,31 @@ class Store:
         self._local = _undamaged(self.get("local"), self.get("local_digest"))
 
     @classmethod
-    def open(cls, home: str | os.PathLike[str] | None = None) -> Self:
+    def open(cls, home: str | os.PathLike[str] | None = None, *, must_exist: bool = False) -> Self:
         """Open a node's home, and create it if it is missing and its parent is there.
 
         Parameters
         ----------
         home : path-like, default=None
             A folder of this node alone; None keeps everything in memory.
+        must_exist : bool, default=False
+            Whether a home has to be there already.
 
         Raises
         ------
         StoreError
-            If another process uses it, or it is no home, or cannot be read and written.
+            If another process uses it, or it is no home, or damaged, or cannot be read and written.
         FormatError
             If a newer release wrote it.
         """
         folder = None if home is None else Path(home)
         with _translated(folder, "a folder that this process can create, read and write"):
             if folder is not None:
-                _prepare(folder)
+                _prepare(folder, must_exist=must_exist)
             place = ":memory:" if folder is None else folder / DATABASE
             connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
             try:
-                _initialise(connection, folder)
+                _initialise(connection, folder, must_exist=must_exist)
                 return cls(connection, folder)
             except BaseException:
                 connection.close()
@@ -119,8 +122,8 @@ class Store:
 
     @property
     def batches(self) -> dict[str, str]:
-        """The batches that were learned by name: identifier -> digest of the batch."""
-        return dict(self._rows("SELECT id, digest FROM batches"))
+        """The batches that were learned by name and not forgotten: identifier -> digest of the batch."""
+        return dict(self._rows("SELECT id, digest FROM batches WHERE digest IS NOT NULL"))
 
     def learn(self, psr: PSR, batch_id: str | None = None) -> bool:
         """Add the statistics of a batch to the local PSR, exactly once if the batch has a name.
@@ -146,7 +149,7 @@ class Store:
             local = psr if self._local is None else self._local + psr
             with self.transaction():
                 if batch_id is not None:
-                    self._execute("INSERT INTO batches VALUES (?, ?)", batch_id, psr.digest)
+                    self._execute("INSERT OR REPLACE INTO batches VALUES (?, ?)", batch_id, psr.digest)
                 self._write_local(local)
             self._local = local
             return True
@@ -154,37 +157,43 @@ class Store:
     def forget(self, psr: PSR, batch_id: str | None = None) -> bool:
         """Subtract the statistics of a batch, and its name if it has one.
 
+        A batch that was learned by name is to be forgotten by name: without it the rows go, but the name stays, and
+        learning the batch again under that name does nothing.
+
         Returns
         -------
         forgotten : bool
-            False if no batch of this name is known; nothing changes then, so that a repeated call does no harm.
+            False if the batch of this name was forgotten before; nothing changes then, so that a repeated call does no
+            harm.
 
         Raises
         ------
         FederationError
-            If other rows were learned under this name.
+            If nothing, or other rows, were learned under this name.
         ForgetError
             If these rows cannot have been learned.
         """
         with self._lock:
             known = self._digest_of(batch_id)
             if batch_id is not None and known is None:
-                return False
+                if self._rows("SELECT 1 FROM batches WHERE id = ?", batch_id):
+                    return False
+                raise FederationError(f"Got batch_id={batch_id!r}, under which nothing was learned here.")
             if known not in {None, psr.digest}:
                 raise FederationError(f"Got other rows for batch_id={batch_id!r} than were learned under that name.")
             local = (PSR.zero(psr.schema) if self._local is None else self._local) - psr
             with self.transaction():
                 if batch_id is not None:
-                    self._execute("DELETE FROM batches WHERE id = ?", batch_id)
+                    self._execute("UPDATE batches SET digest = NULL WHERE id = ?", batch_id)
                 self._write_local(local)
             self._local = local
             return True
 
     def reset(self, psr: PSR | None = None) -> None:
-        """Drop what was learned, with all names of batches, and take `psr` in its place."""
+        """Drop what was learned, with all named batches, and take `psr` in its place."""
         with self._lock:
             with self.transaction():
-                self._execute("DELETE FROM batches")
+                self._execute("UPDATE batches SET digest = NULL")
                 self._write_local(psr)
             self._local = psr
 
@@ -275,16 +284,24 @@ def _undamaged(blob: bytes | None, digest: str | None) -> PSR | None:
     return psr
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, *, must_exist: bool) -> None:
     """Create the folder, or make sure that it is empty or a home."""
+    database = folder / DATABASE
+    if must_exist and not database.exists():
+        raise StoreError(f"Got {str(folder)!r}, where no home is, but expected the folder of an existing node.")
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
+    if database.exists() and database.stat().st_size == 0:
+        raise StoreError(
+            f"The home {str(folder)!r} is damaged, its database holds 0 bytes: restore a backup, or delete the folder "
+            "to begin anew."
+        )
     foreign = [name for name in os.listdir(folder) if not name.startswith(DATABASE)]
-    if foreign and not (folder / DATABASE).exists():
+    if foreign and not database.exists():
         raise StoreError(f"Got home {str(folder)!r}, which holds other files, but expected a new folder or a home.")
 
 
-def _initialise(connection: sqlite3.Connection, folder: Path | None) -> None:
+def _initialise(connection: sqlite3.Connection, folder: Path | None, *, must_exist: bool) -> None:
     """Take the database for this process alone, check whose it is, and create the tables if it is new."""
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -293,7 +310,7 @@ def _initialise(connection: sqlite3.Connection, folder: Path | None) -> None:
         connection.execute(query).fetchone()[0]
         for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
     )
-    if tables == 0 and application == 0:
+    if tables == 0 and application == 0 and not must_exist:
         for statement in _TABLES:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -318,6 +335,10 @@ def _translated(home: Path | None, expected: str) -> Iterator[None]:
     except sqlite3.Error as error:
         if "locked" in str(error):
             raise StoreError(f"The home {where} is in use by another process or object; close that first.") from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE or "no such" in str(error):
+            raise StoreError(
+                f"The home {where} is damaged, or its database is not a node's ({error}): restore a backup."
+            ) from error
         raise StoreError(f"Got {str(error)!r} from the home {where}, but expected {expected}.") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -40,7 +41,7 @@ def test_a_named_batch_is_learned_once(store):
 
 
 def test_a_named_batch_is_forgotten_once(store):
-    """Forgetting a named batch again does nothing; it can be learned anew."""
+    """Forgetting a named batch again does nothing; it can be learned anew, and forgotten anew."""
     store.learn(A, "january")
     store.learn(B, "february")
     assert store.forget(A, "january")
@@ -48,7 +49,19 @@ def test_a_named_batch_is_forgotten_once(store):
     with pytest.raises(FederationError, match="'february'"):
         store.forget(A, "february")
     assert store.local == B
+    assert store.batches == {"february": B.digest}
     assert store.learn(A, "january")
+    assert store.forget(A, "january")
+    assert store.learn(B, "january")
+    assert store.local == B + B
+
+
+def test_a_batch_that_was_never_learned_cannot_be_forgotten(store):
+    """A name under which nothing was learned is an error, so that a misspelt one is not taken for forgetting."""
+    store.learn(A, "january")
+    with pytest.raises(FederationError, match="batch_id='janury', under which nothing was learned"):
+        store.forget(A, "janury")
+    assert store.local == A
 
 
 def test_refused_learning_changes_nothing(store):
@@ -66,10 +79,12 @@ def test_refused_learning_changes_nothing(store):
 
 
 def test_reset_drops_names_too(store):
-    """After a reset everything can be learned again."""
+    """After a reset everything is forgotten, and can be learned again."""
     store.learn(A, "january")
     store.reset()
     assert store.local is None
+    assert store.batches == {}
+    assert not store.forget(A, "january")
     assert store.learn(A, "january")
 
 
@@ -154,7 +169,7 @@ def test_places_that_are_no_home(tmp_path):
     database.close()
     before = sorted(tmp_path.rglob("*"))
     for name in ("missing/home", "file", "folder", "garbage", "foreign"):
-        with pytest.raises(StoreError, match=r"Got .*expected|not a node's"):
+        with pytest.raises(StoreError, match=r"Got .*expected|is not a node's"):
             Store.open(tmp_path / name)
     assert sorted(path for path in tmp_path.rglob("*") if "-" not in path.name) == before
 
@@ -170,11 +185,39 @@ def test_newer_home_is_refused(tmp_path):
 
 
 def test_home_whose_creation_was_interrupted(tmp_path):
-    """A folder, or an empty database, that a killed process left behind becomes a home."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / store_module.DATABASE).touch()
+    """A folder, or a database without tables, that a killed process left behind becomes a home."""
+    for name in ("folder", "database"):
+        (tmp_path / name).mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "database" / store_module.DATABASE)) as database:
+        database.execute("PRAGMA journal_mode = WAL").fetchall()
+    for name in ("folder", "database"):
+        with Store.open(tmp_path / name) as store:
+            assert store.learn(A)
+
+
+def test_no_home_there(tmp_path):
+    """Whoever expects a home gets an error where there is none, and none is made."""
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        with pytest.raises(StoreError, match="where no home is"):
+            Store.open(tmp_path / name, must_exist=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+    Store.open(tmp_path / "home").close()
+    Store.open(tmp_path / "home", must_exist=True).close()
+
+
+@pytest.mark.parametrize("size", [0, 50, 512, 4096, 6000, 12288])
+@pytest.mark.parametrize("must_exist", [True, False])
+def test_a_database_that_was_cut_is_damage(tmp_path, size, must_exist):
+    """A home whose database lost its end, or all of it, is never taken for a new one."""
     with Store.open(tmp_path / "home") as store:
-        assert store.learn(A)
+        store.learn(A, "january")
+    path = tmp_path / "home" / store_module.DATABASE
+    assert path.stat().st_size > size
+    os.truncate(path, size)
+    with pytest.raises(StoreError, match="is damaged"):
+        Store.open(tmp_path / "home", must_exist=must_exist)
+    assert path.stat().st_size == size
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])

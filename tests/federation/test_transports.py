@@ -123,7 +123,9 @@ def test_malformed_url(url):
         open_transport(url, "a")
 
 
-@pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "x" * 81, "\ud800", "a\0", 3, None])
+@pytest.mark.parametrize(
+    "name", ["", " a", "a ", "a\nb", "x" * 81, "\ud800", "a\0", "a\u200bb", "\u202ea", "a\u2028b", 3, None]
+)
 def test_impossible_names(name):
     """A name that no transport could carry is refused."""
     with pytest.raises(SettingError, match="expected"):
