@@ -21,7 +21,6 @@ from sklearn_symfed.exceptions import (
     NotAMemberError,
     NothingLearnedError,
     SchemaError,
-    StoreError,
 )
 from sklearn_symfed.federation import Federation, PulseReport, Status, Store
 from sklearn_symfed.psr import PSR, frame_names
@@ -140,9 +139,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             If there is no home, or another process uses it.
         """
         node = cls(home=home, **params)
-        if not node._exists():
-            raise StoreError(f"Got home {os.fspath(home)!r}, but expected the folder of an existing node.")
-        node._node()
+        node._node(must_exist=True)
         return node
 
     # -- learning ----------------------------------------------------------------------------------------------------
@@ -321,20 +318,29 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         self._membership = Federation.create(self._store, name, url, self._member_name(member), schedule)
         return self._refresh()
 
-    def join(self, url: str, *, member: str | None = None, schedule: str = "30s") -> Self:
+    def join(self, url: str, *, member: str | None = None, schedule: str = "30s", take_over: bool = False) -> Self:
         """Join a federation; its members answer at their next pulse.
 
         Parameters
         ----------
         url, member, schedule
             As in `create_federation`.
+        take_over : bool, default=False
+            Take the place of a member of this name whose home is gone; what it had published is replaced.
 
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        FederationError
+            If the node is a member already, or a member of this name is there.
+        TransportError
+            If the carrier cannot be reached.
         """
         self._require_no_member()
-        self._membership = Federation.join(self._store, url, self._member_name(member), schedule)
+        self._membership = Federation.join(self._store, url, self._member_name(member), schedule, take_over=take_over)
         return self._refresh()
 
     def pulse(self) -> PulseReport:
@@ -382,6 +388,18 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         self : object
         """
         self._federation().stop_pulsing()
+        return self
+
+    def resume(self) -> Self:
+        """Publish again although peers hold a later state of this node than its home does, as after a restored backup.
+
+        What this home holds counts from now on, as a new incarnation; `pulse` reports ``pending`` until this is called.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().resume()
         return self
 
     def status(self) -> Status:
@@ -440,13 +458,13 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _node(self) -> Federation | Store:
+    def _node(self, *, must_exist: bool = False) -> Federation | Store:
         """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
         if getattr(self, "_closed", False):
             raise FederationError("This node was closed; FederatedPSR.open(home) takes its home up again.")
         with _opening:
             if not hasattr(self, "_store"):
-                store = Store.open(self.home)
+                store = Store.open(self.home, must_exist=must_exist)
                 try:
                     self._membership = Federation.reopen(store)
                 except BaseException:

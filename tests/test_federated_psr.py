@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -303,6 +304,46 @@ def test_a_home_works_without_a_federation(frame, tmp_path):
     node.create_federation("late", f"dir://{tmp_path}/late")
     assert node.pulse().status == "published"
     node.close()
+
+
+def test_a_restored_backup_waits_until_it_is_resumed(frame, url, tmp_path):
+    """A home that is behind what its peers hold publishes nothing, says so, and counts again after resume."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
+    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url).partial_fit(frame[200:300])
+    _pulse(a, b)
+    b.close()
+    shutil.copytree(tmp_path / "b", tmp_path / "backup")
+    with FederatedPSR.open(tmp_path / "b") as b:
+        b.partial_fit(frame[300:])
+        _pulse(a, b)
+    shutil.rmtree(tmp_path / "b")
+    shutil.copytree(tmp_path / "backup", tmp_path / "b")
+    b = FederatedPSR.open(tmp_path / "b")
+    _pulse(a, b)
+    assert "resume()" in b.pulse().status
+    assert a.psr_ == PSR.from_rows(frame, classes="high")
+    assert not (a.converged_ and b.converged_)
+    b.resume()
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == PSR.from_rows(frame[:300], classes="high")
+    a.close(), b.close()
+
+
+def test_a_name_and_a_place_are_taken_once(frame, url, tmp_path):
+    """A second home under a member's name, and a second founder, are refused; a lost home's place can be taken."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
+    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url).partial_fit(frame[200:])
+    _pulse(a, b)
+    with pytest.raises(FederationError):
+        FederatedPSR(classes="high").join(url, member="b")
+    with pytest.raises(FederationError):
+        FederatedPSR(classes="high").create_federation("f", url, member="c")
+    b.close()
+    shutil.rmtree(tmp_path / "b")
+    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url, take_over=True).partial_fit(frame[200:300])
+    _pulse(a, b)
+    assert a.psr_ == b.psr_ == PSR.from_rows(frame[:300], classes="high")
+    a.close(), b.close()
 
 
 def test_members_are_neither_refitted_nor_copied(frame, url):

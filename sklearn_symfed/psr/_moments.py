@@ -170,6 +170,14 @@ class Moments:
         diagonal = np.array([self.comoments[i, i] for i in range(len(self.names))], dtype=object)
         return self._per_weight(diagonal, ddof)
 
+    def standard_deviation(self, ddof: float = 0) -> Float64:
+        """Return the roots of the exact variances: ndarray of shape (n_columns,)."""
+        factor, divisor, shift = self._divisor(ddof)
+        if divisor <= 0:
+            return np.full(len(self.names), np.nan)
+        squares = [self.comoments[i, i] * factor for i in range(len(self.names))]
+        return np.array([_root(square, divisor, shift) for square in squares], dtype=np.float64)
+
     def covariance(self, ddof: float = 1) -> Float64:
         """Return the covariance matrix: ndarray of shape (n_columns, n_columns)."""
         return self._per_weight(self.comoments, ddof)
@@ -192,29 +200,38 @@ class Moments:
         return out
 
     def _per_weight(self, comoments: Integers, ddof: float) -> Float64:
+        factor, divisor, shift = self._divisor(ddof)
+        if divisor <= 0:
+            return np.full(comoments.shape, np.nan)
+        divide = _mirrored if comoments.ndim == 2 else _quotients
+        return divide(comoments * factor, divisor, shift)
+
+    def _divisor(self, ddof: float) -> tuple[int, int, int]:
+        """Return integers with ``covariance = comoments * factor / divisor * 2**shift``."""
         total = self.matrix[0, 0]
         over, under = float(ddof).as_integer_ratio()
         # comoments over (W*W - ddof * sum_w2), where sum_w2 has the exponent once and W*W has it twice
         squared = self.sum_w2 << -self.exponent if self.exponent < 0 else self.sum_w2
         weight = total * total if self.exponent < 0 else (total * total) << self.exponent
-        shift = max(self.exponent, 0)
-        divisor = weight * under - over * squared
-        if divisor <= 0:
-            return np.full(comoments.shape, np.nan)
-        divide = _mirrored if comoments.ndim == 2 else _quotients
-        return divide(comoments * under, divisor, shift)
+        return under, weight * under - over * squared, max(self.exponent, 0)
 
 
 def _correlation(covariance: int, first: int, second: int) -> float:
     """Return ``sign(c) * sqrt(c**2 / (a * b))``, correctly rounded."""
     if first <= 0 or second <= 0:
         return math.nan
-    if covariance == 0:
-        return 0.0
-    square, product = covariance * covariance, first * second
-    shift = max(0, product.bit_length() - square.bit_length()) // 2 * 2 + 256
-    root = math.isqrt((square << shift) // product)  # at least 127 bits
-    inexact = root * root * product != square << shift
-    # a sticky last bit keeps a truncated root on its side of every midpoint
-    magnitude = quotient(2 * root + inexact, 1, -shift // 2 - 1)
+    magnitude = _root(covariance * covariance, first * second)
     return -magnitude if covariance < 0 and magnitude else magnitude
+
+
+def _root(numerator: int, denominator: int, exponent: int = 0) -> float:
+    """Return ``sqrt(numerator / denominator * 2**exponent)``, correctly rounded, of what is not negative."""
+    if numerator == 0:
+        return 0.0
+    if exponent % 2:
+        numerator, exponent = numerator << 1, exponent - 1
+    shift = max(0, denominator.bit_length() - numerator.bit_length()) // 2 * 2 + 256
+    root = math.isqrt((numerator << shift) // denominator)  # at least 127 bits
+    inexact = root * root * denominator != numerator << shift
+    # a sticky last bit keeps a truncated root on its side of every midpoint
+    return quotient(2 * root + inexact, 1, (exponent - shift) // 2 - 1)
