@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import weakref
+from types import MethodType
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
 from sklearn_symfed.federation._schedule import backoff
@@ -23,20 +24,22 @@ class Background:
     Parameters
     ----------
     step : callable
-        What to do; a `SymfedError` of it is kept and tried again after a longer wait, any other error ends the thread.
+        A bound method, what to do; a `SymfedError` of it is kept and tried again after a longer wait, any other error
+        ends the thread.  Its object is not kept alive: once nobody else holds it, the thread ends.
     lock : RLock
         Held during each step.
     name : str
         For the thread and the log.
     """
 
-    def __init__(self, step: Callable[[], object], lock: threading.RLock, name: str) -> None:
-        self._step = step
+    def __init__(self, step: MethodType, lock: threading.RLock, name: str) -> None:
+        self._step = weakref.WeakMethod(step)
         self._lock = lock
         self._name = name
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._kept: Exception | None = None
+        self._ended = False
 
     @property
     def running(self) -> bool:
@@ -56,31 +59,71 @@ class Background:
 
     def stop(self) -> None:
         """End the thread after the step that it may be at; call without holding the lock."""
-        self._stop.set()
+        self.quit()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def raise_kept(self) -> None:
-        """Raise the error that the newest step ended with, unless that was done before."""
+    def quit(self) -> None:
+        """Have the thread end after the step that it may be at, and do not wait for that."""
+        self._stop.set()
+
+    def raise_kept(self, *, fatal: bool = False) -> None:
+        """Raise the error that the newest step ended with, unless that was done before.
+
+        Parameters
+        ----------
+        fatal : bool, default=False
+            Only if it ended the thread.
+
+        Raises
+        ------
+        FederationError
+            From the error that ended the thread.
+        SymfedError
+            That of the newest step, if the thread goes on.
+        """
         with self._lock:
-            kept, self._kept = self._kept, None
-        if kept is not None:
-            raise kept
+            kept, ended = self._kept, self._ended
+            if kept is None or (fatal and not ended):
+                return
+            self._kept, self._ended = None, False
+        if ended:
+            raise FederationError(
+                f"The pulses in the background have ended with {type(kept).__name__}: {kept}.  The call that raises "
+                "this was not carried out: repeat it, and start pulsing again."
+            ) from kept
+        kept.add_note("This comes from a pulse in the background; the call that raises it was not carried out.")
+        raise kept
 
     def _run(self, seconds: float, stop: threading.Event) -> None:
         failures = 0
         while not stop.is_set():
+            step = self._step()
+            if step is None:
+                return
             try:
                 with self._lock:
-                    self._step()
+                    step()
                     self._kept = None
                 failures = 0
             except SymfedError as error:
-                self._kept = error
+                self._kept = _bare(error)
                 failures += 1
             except Exception as error:
-                self._kept = error
                 _log.exception("the background pulse of %r has ended", self._name)
+                self._kept, self._ended = _bare(error), True
                 return
+            del step
             stop.wait(backoff(seconds, failures))
+
+
+def _bare(error: Exception) -> Exception:
+    """Return the error without the frames that it went through, which would keep alive all that they hold."""
+    link: BaseException | None = error
+    for _ in range(100):
+        if link is None:
+            break
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error

@@ -6,14 +6,24 @@ between, what comes back is a node that repeats itself, never one that contradic
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from types import MethodType
+from typing import Self, cast
 
-from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, TransportError
+from sklearn_symfed.exceptions import (
+    FederationError,
+    FormatError,
+    PayloadTooLargeError,
+    StoreError,
+    SymfedError,
+    TransportError,
+)
 from sklearn_symfed.federation._background import Background
 from sklearn_symfed.federation._envelope import MAX_COUNTER, Mark, Pulse, decode, encode, pack_view, unpack_view
 from sklearn_symfed.federation._names import check_name
@@ -59,8 +69,11 @@ class Federation:
         self._transport: Transport | None = None
         self._closed = False
         self._last_error: str | None = None
+        self._unsendable: str | None = None
         self._load()
-        self._background = Background(self._pulse, self._lock, self._peers.member)
+        step = cast("MethodType", self._pulse)
+        self._background = Background(step, self._lock, self._peers.member)
+        weakref.finalize(self, self._background.quit)
 
     # -- becoming a member -------------------------------------------------------------------------------------------
 
@@ -241,7 +254,7 @@ class Federation:
                 return f"no member of the federation has answered yet{newest}"
             ahead, mark = self._peers.ahead, self._peers.mark
             if ahead is None:
-                return None
+                return self._unsendable
             return (
                 f"others hold version {ahead.version} of incarnation {ahead.incarnation} of this member, but its home "
                 f"holds version {mark.version} of incarnation {mark.incarnation} (a restored backup, or a second home "
@@ -346,17 +359,19 @@ class Federation:
         StoreError
             If the home cannot be written.
         """
-        with self._ready():
+        with self._ready(kept=True):
             return self._pulse()
 
     def start_pulsing(self, interval: str | float | None = None) -> None:
         """Pulse in a background thread, now and then every `interval` (by default the federation's schedule).
 
-        An error is kept: `status` shows it, and the next call of a method raises it once, unless a later pulse went
-        well.  Failing pulses are repeated, after longer and longer waits.
+        Failing pulses are repeated, after longer and longer waits.  Their error is kept: `status` shows it, and the
+        next `pulse`, `start_pulsing` or `stop_pulsing` raises it once, unless a later pulse went well; learning and
+        forgetting go on.  An error of another kind than the package's own ends the thread, and the next call of any
+        kind but `status` raises it as the cause of a `FederationError`, and does nothing else.
         """
         seconds = parse_schedule(self.schedule if interval is None else interval)
-        with self._ready():
+        with self._ready(kept=True):
             self._background.start(seconds)
 
     def stop_pulsing(self) -> None:
@@ -383,11 +398,11 @@ class Federation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ready(self) -> threading.RLock:
-        """Return the lock, once it is certain that this object is open and owes no error."""
+    def _ready(self, *, kept: bool = False) -> threading.RLock:
+        """Return the lock, once it is certain that this object is open and owes no error that concerns the call."""
         if self._closed:
-            raise FederationError("This membership is closed; resume it from the node's home.")
-        self.raise_kept()
+            raise FederationError("This membership is closed; reopen it from the node's home.")
+        self._background.raise_kept(fatal=not kept)
         return self._lock
 
     def _pulse(self) -> PulseReport:
@@ -400,6 +415,8 @@ class Federation:
             _log.warning("a pulse of %r failed: %s", self.member, self._last_error)
             if not isinstance(error, TransportError):
                 self._reload()
+            elif not isinstance(error, PayloadTooLargeError):
+                self._hang_up()
             raise
         self._last_error = None
         pending = self.pending
@@ -460,24 +477,40 @@ class Federation:
         self._peers.publish()
         pulses = self._peers.outgoing()
         self._commit_own()
+        too_large = None
         try:
             for pulse in pulses:
-                self._send_one(transport, pulse, tally)
+                too_large = self._send_one(transport, pulse, tally) or too_large
         finally:
             self._commit_own()
+        self._unsendable = None if too_large is None else f"version {self._peers.mark.version} is not sent: {too_large}"
+        if too_large is not None:
+            raise too_large
 
-    def _send_one(self, transport: Transport, pulse: Pulse, tally: _Tally) -> None:
+    def _send_one(self, transport: Transport, pulse: Pulse, tally: _Tally) -> PayloadTooLargeError | None:
+        """Send a message; return the error if it is too large, which does not keep others from being sent."""
         data = encode(pulse)
-        transport.publish(data, pulse.to)
+        try:
+            transport.publish(data, pulse.to)
+        except PayloadTooLargeError as error:
+            return error
         self._peers.sent(pulse)
         tally.sent += 1
         tally.bytes_sent += len(data)
         tally.published |= pulse.to is None and pulse.psr is not None
+        return None
 
     def _carrier(self) -> Transport:
         if self._transport is None:
             self._transport = self._opener(self.url, self.member, create=False)
         return self._transport
+
+    def _hang_up(self) -> None:
+        """Let the next pulse open the carrier anew, which also makes an inbox that has disappeared."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            with contextlib.suppress(SymfedError):
+                transport.close()
 
     # -- the store ---------------------------------------------------------------------------------------------------
 

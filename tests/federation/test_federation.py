@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import random
@@ -14,7 +15,14 @@ import uuid
 
 import pytest
 
-from sklearn_symfed.exceptions import FederationError, SchemaError, SettingError, StoreError, TransportError
+from sklearn_symfed.exceptions import (
+    FederationError,
+    PayloadTooLargeError,
+    SchemaError,
+    SettingError,
+    StoreError,
+    TransportError,
+)
 from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation import _federation as federation_module
 from sklearn_symfed.federation._envelope import decode
@@ -433,17 +441,20 @@ def wait_until(condition):
         time.sleep(0.005)
 
 
-def test_background_errors_reach_status_and_the_next_call_once(pair, monkeypatch):
-    """An error of the background reaches the status, and the next call raises it once."""
+def test_background_errors_reach_status_and_the_next_pulse_once(pair, monkeypatch):
+    """An error of the background reaches the status, and the next pulse raises it once; learning goes on."""
     a = pair[0]
     with monkeypatch.context() as patch:
         patch.setattr(MemoryTransport, "_receive", fail_with(TransportError("the carrier is away")))
         a.start_pulsing(60)
         wait_until(lambda: a.status().last_error)
         assert a.status().last_error == "TransportError: the carrier is away"
-        with pytest.raises(TransportError, match="the carrier is away"):
-            a.learn(C)
-    assert a.learn(C)
+        assert a.learn(C, "c")
+        assert a.forget(C, "c")
+        with pytest.raises(TransportError, match="the carrier is away") as caught:
+            a.pulse()
+        assert "in the background" in caught.value.__notes__[0]
+    assert a.pulse().status == "unchanged"
     a.close()
 
 
@@ -470,14 +481,78 @@ def test_background_recovers_from_a_failing_carrier(pair, monkeypatch):
 
 
 def test_unexpected_error_ends_the_background(pair, monkeypatch):
-    """An error that is nobody's plan ends the thread and reaches the next call."""
+    """An error that is nobody's plan ends the thread and reaches the next call, which says that it did nothing else."""
     a = pair[0]
     monkeypatch.setattr(MemoryTransport, "_receive", fail_with(ZeroDivisionError("bug")))
-    a.start_pulsing(0.001)
-    wait_until(lambda: not a.status().pulsing)
-    with pytest.raises(ZeroDivisionError):
-        a.stop_pulsing()
+    for call in (a.stop_pulsing, lambda: a.learn(C, "c")):
+        a.start_pulsing(0.001)
+        wait_until(lambda: not a.status().pulsing)
+        with pytest.raises(FederationError, match=r"ended with ZeroDivisionError: bug.* not carried out") as caught:
+            call()
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert a.local == A
     a.stop_pulsing()
+    assert a.learn(C, "c")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_dropped_node_lets_go_of_its_home(pair, tmp_path, monkeypatch, fails):
+    """A node that nobody holds any more stops pulsing and frees its home, without waiting for a garbage collection."""
+    with Store.open(tmp_path / "home") as store:
+        Federation.join(store, pair[0].url, "c").close()
+    if fails:
+        monkeypatch.setattr(MemoryTransport, "_receive", fail_with(TransportError("the carrier is away")))
+    gc.disable()
+    try:
+        held = [Federation.reopen(Store.open(tmp_path / "home"), clock=lambda: 1.0)]
+        held[0].start_pulsing(60)
+        wait_until(lambda: held[0].status().last_error or held[0]._peers.seq > 1000)
+        thread = held[0]._background._thread
+        held.clear()
+        thread.join(10)
+        assert not thread.is_alive()
+        Store.open(tmp_path / "home").close()
+    finally:
+        gc.enable()
+
+
+def test_inbox_that_disappeared_is_made_again(tmp_path):
+    """A node whose inbox was removed says so once, makes it anew, and takes in what it missed."""
+    url = tmp_path.as_uri().replace("file", "dir", 1)
+    a, b = node(url, "a", name="f"), node(url, "b")
+    a.learn(A)
+    settle([a, b])
+    shutil.rmtree(tmp_path / "inbox-b")
+    a.learn(B)
+    a.pulse()
+    with pytest.raises(TransportError, match="inbox"):
+        b.pulse()
+    settle([a, b])
+    assert b.merged == A + B
+
+
+def test_statistics_beyond_the_carriers_limit(pair, monkeypatch):
+    """What is too large for the carrier is learned and kept; status and pulse say so, and smaller ones go out again."""
+    a, b = pair
+    chance = random.Random(0)
+    big = PSR.from_rows([[chance.random() * 10 ** chance.randint(-200, 200), 2.0] for _ in range(50)])
+    a._transport.max_payload = 1000
+    a.learn(big, "big")
+    for _ in range(2):
+        with pytest.raises(PayloadTooLargeError, match="at most 1000 bytes"):
+            a.pulse()
+    assert "version 2 is not sent: Got a message of" in a.status().pending
+    assert not a.converged
+    assert a.learn(C, "c")
+    b.learn(C)
+    b.pulse()
+    with pytest.raises(PayloadTooLargeError):
+        a.pulse()
+    assert a.merged == A + big + C + B + C
+    a.forget(big, "big")
+    settle(pair)
+    assert a.pending is None
+    assert a.merged == b.merged == A + C + B + C
 
 
 def test_threads_share_a_node(pair):
