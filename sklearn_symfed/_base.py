@@ -28,7 +28,7 @@ from sklearn_symfed._input import (
     with_names,
 )
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
-from sklearn_symfed.psr import PSR, encode_labels, plain_array, plain_table, sorted_labels
+from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, plain_table, sorted_labels
 
 __all__ = [
     "ClassifierFromStatistics",
@@ -237,9 +237,7 @@ class FromStatistics:
         """Return the columns of `psr_`, in its order, of another PSR."""
         check_is_fitted(self)
         targets = self._target if y is None else y
-        if _as_list(targets if targets is None or isinstance(targets, str) else _names(targets)) != _as_list(
-            self._target
-        ):
+        if _names([targets] if isinstance(targets, str) else targets) != _as_list(self._target):
             raise SchemaError(
                 f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
             )
@@ -264,13 +262,15 @@ class RegressorFromStatistics(FromStatistics):
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
         self._require_target(y)
-        targets = y if isinstance(y, str) else _names(y)
+        targets = normalised(y) if isinstance(y, str) else _names(y)
         psr.schema.positions(_as_list(targets))
         return [name for name in psr.names if name not in _as_list(targets)], targets
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
         y = y if hasattr(y, "to_numpy") else plain_array(y, "y")
+        if np.ndim(y) == 2 and not np.shape(y)[1]:
+            raise DataError("Got rows whose y has 0 columns, but expected at least one target.")
         single = np.ndim(y) == 1
         own, fallback = own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
         own, fallback = own and free_names(own, feature_names(X)), free_names(fallback, feature_names(X))
@@ -365,7 +365,7 @@ class ClassifierFromStatistics(FromStatistics):
             raise SchemaError(
                 f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
             )
-        if [name] != ([y] if isinstance(y, str) else _names(y)):
+        if [name] != _names([y] if isinstance(y, str) else y):
             raise SchemaError(f"Got y={y!r}, but expected the class column {name!r} of the PSR.")
         return list(psr.names), name
 
@@ -412,7 +412,7 @@ class TransformerFromStatistics(FromStatistics):
         return self.fit(X, y, sample_weight).transform(X)  # type: ignore[attr-defined]
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
-        unwanted = _as_list(y if y is None or isinstance(y, str) else _names(y))
+        unwanted = [] if y is None else _names([y] if isinstance(y, str) else y)
         psr.schema.positions(name for name in unwanted if name != psr.schema.classes)
         return [name for name in psr.names if name not in unwanted], None
 
@@ -454,7 +454,7 @@ def _names(y: Any) -> list[str]:
     if isinstance(y, Iterable) and not isinstance(y, bytes):
         names = list(y)
         if names and all(isinstance(name, str) for name in names):
-            return [str(name) for name in names]
+            return [normalised(name) for name in names]
     raise SchemaError(
         f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
     )

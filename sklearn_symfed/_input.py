@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_symfed.exceptions import DataTypeError
-from sklearn_symfed.psr import PSR, NamedColumns, column_at, frame_names, plain_array, read_columns
+from sklearn_symfed.psr import PSR, NamedColumns, column_at, frame_names, normalised, plain_array, read_columns
 
 __all__ = [
     "READ_ROWS",
@@ -87,18 +87,21 @@ def generated_names(count: int, prefix: str = "x") -> list[str]:
 
 def feature_names(X: Any) -> list[str]:
     """Return what the columns of a table are called in a PSR."""
-    return frame_names(X) or generated_names(np.shape(X)[1])
+    return [normalised(name) for name in frame_names(X) or generated_names(np.shape(X)[1])]
 
 
 def own_names(y: Any) -> list[str] | None:
     """Return the names that a target of rows carries."""
     name = getattr(y, "name", None)
-    return [name] if isinstance(name, str) and name and np.ndim(y) == 1 else frame_names(y)
+    names = [name] if isinstance(name, str) and name and np.ndim(y) == 1 else frame_names(y)
+    return names and [normalised(name) for name in names]
 
 
 def free_names(names: Iterable[str], features: Iterable[str]) -> list[str]:
     """Return names for targets: one that a feature has gets underscores, until nothing else is called so."""
     names, features = list(names), set(features)
+    if len(set(names)) < len(names):
+        return names  # to be refused
     taken, free = {*names, *features}, []
     for name in names:
         new = name

@@ -144,6 +144,31 @@ def test_several_targets_with_names_of_features() -> None:
     assert FederatedRidge().fit(X, pd.Series(Y, name="x1")).psr_.names == ("x0", "x1", "x2", "x1_")
 
 
+def test_targets_that_are_none_or_one_twice() -> None:
+    """Two targets of one name stay an error, and so does a table without columns."""
+    with pytest.raises(SchemaError, match=r"more than once: \['a'\]"):
+        FederatedRidge().fit(FRAME, pd.DataFrame(np.column_stack([Y, Y]), columns=["a", "a"]))
+    with pytest.raises(DataError, match="y has 0 columns"):
+        FederatedRidge().fit(X, np.zeros((30, 0)))
+
+
+@pytest.mark.filterwarnings("error:The .* features have rank")
+def test_names_that_look_equal() -> None:
+    """A name in decomposed Unicode is the composed one, in rows as in a PSR."""
+    target, name = pd.Series(Y, name="e\u0301"), "\u00e9"
+    model = FederatedRidge().fit(FRAME, target)
+    assert model.psr_.names == ("a", "b", "c", name)
+    psr = PSR.from_rows(FRAME, target)
+    for spelling in (name, "e\u0301"):
+        assert np.array_equal(FederatedRidge().fit(psr, spelling).coef_, model.coef_)
+        assert model.score(psr, spelling) == model.score(psr)
+    assert FederatedRidge().fit(FRAME.rename(columns={"a": name}), target).psr_.names == (name, "b", "c", f"{name}_")
+    labels = (target > 0).rename("e\u0301")
+    psr = PSR.from_rows(FRAME, labels, classes=name)
+    model = FederatedGaussianNB().partial_fit(FRAME, labels).partial_fit(psr, name)
+    assert model.fit(model.psr_, "e\u0301").psr_.schema.classes == name
+
+
 def test_a_prior_whose_classes_are_a_feature() -> None:
     """Labels are never read from the features because a prior has a class column of that name."""
     prior = PSR.from_rows(FRAME.assign(b=Y > 0), classes="b")

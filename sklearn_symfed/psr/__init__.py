@@ -6,7 +6,7 @@ from sklearn_symfed.psr._columns import NamedColumns, column_at, frame_names, pl
 from sklearn_symfed.psr._labels import encode_labels, sorted_labels
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR
-from sklearn_symfed.psr._schema import Schema
+from sklearn_symfed.psr._schema import Schema, normalised
 
 __all__ = [
     "PSR",
@@ -16,6 +16,7 @@ __all__ = [
     "column_at",
     "encode_labels",
     "frame_names",
+    "normalised",
     "plain_array",
     "plain_table",
     "quotient",
