@@ -294,6 +294,7 @@ class Federation:
                 converged=peers.converged,
                 members=tuple(self._members()),
                 seen={name: {of: mark.version for of, mark in sorted(views[name].items())} for name in sorted(views)},
+                lagging=tuple(peers.lagging),
                 pending=self.pending,
                 pulsing=self._background.running,
                 last_error=self._last_error,

@@ -5,6 +5,7 @@ Owns plain values only; who fills them in is `Federation`.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a federation as one node knows it.
+    """The state of a federation as one node knows it; prints as a table of its members.
 
     Attributes
     ----------
@@ -103,6 +104,8 @@ class Status:
         Everybody, this node included, by name.
     seen : dict of str to dict of str to int
         ``seen["a"]["b"]`` is the version of member b that member a said it holds.
+    lagging : tuple of str
+        The members that are not known to hold what this node holds, or were not heard since it was opened.
     pending : str or None
         What keeps this node from publishing.
     pulsing : bool
@@ -120,7 +123,71 @@ class Status:
     converged: bool
     members: tuple[Member, ...]
     seen: Mapping[str, Mapping[str, int]]
+    lagging: tuple[str, ...]
     pending: str | None
     pulsing: bool
     last_error: str | None
     last_refusal: str | None
+
+    def __str__(self) -> str:
+        columns = list(zip(*([_HEADER, *self._table()]), strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        lines = [
+            "  ".join(
+                text.rjust(width) if right else text.ljust(width)
+                for text, width, right in zip(row, widths, _RIGHT, strict=True)
+            ).rstrip()
+            for row in zip(*columns, strict=True)
+        ]
+        return "\n".join([self._title(), *lines, *(f"{key}: {value}" for key, value in self._notes())])
+
+    def _repr_html_(self) -> str:
+        cells = [("th", _HEADER), *(("td", row) for row in self._table())]
+        rows = "".join(
+            "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in row) + "</tr>" for tag, row in cells
+        )
+        notes = "".join(f"<div><b>{key}</b>: {html.escape(value)}</div>" for key, value in self._notes())
+        return f"<table><caption>{html.escape(self._title())}</caption>{rows}</table>{notes}"
+
+    def _title(self) -> str:
+        name = "a federation not heard of yet" if self.federation is None else f"federation {self.federation!r}"
+        state = "converged" if self.converged else "not converged"
+        return " · ".join([name, self.url, state, *(["pulsing"] if self.pulsing else [])])
+
+    def _table(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                member.name,
+                f"{member.rows:,}",
+                str(member.version),
+                member.digest[:12] or "-",
+                "this node" if member.name == self.member else _ago(member.age),
+                "lags" if member.name in self.lagging else "",
+            )
+            for member in self.members
+        ]
+
+    def _notes(self) -> list[tuple[str, str]]:
+        unpublished = None if self.published else "this node has learned or forgotten rows since its version"
+        notes = {
+            "unpublished": unpublished,
+            "pending": self.pending,
+            "last refusal": self.last_refusal,
+            "last error": self.last_error,
+        }
+        return [(key, note) for key, note in notes.items() if note is not None]
+
+
+_HEADER = ("member", "rows", "version", "digest", "heard", "")
+_RIGHT = (False, True, True, False, False, False)
+
+
+def _ago(seconds: float | None) -> str:
+    """Return an age in the largest unit of which there are at least two."""
+    if seconds is None:
+        return "never"
+    size, unit = next((pair for pair in _UNITS if seconds >= 2 * pair[0]), _UNITS[-1])
+    return f"{seconds / size:.0f} {unit} ago"
+
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

@@ -26,6 +26,7 @@ from sklearn_symfed.exceptions import (
 from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation import _federation as federation_module
 from sklearn_symfed.federation._envelope import decode
+from sklearn_symfed.federation._report import _ago
 from sklearn_symfed.federation.transports import MemoryTransport, open_transport
 from sklearn_symfed.psr import PSR
 from sklearn_symfed.testing._transports import FaultyTransport
@@ -139,6 +140,41 @@ def test_status_shows_who_has_seen_what(url, clock):
     assert (second.name, second.rows, second.version, second.digest) == ("b", 2, 1, (B + C).digest)
     assert second.age > 0
     assert a.status().seen == {"a": {"a": 1, "b": 1}, "b": {"a": 1, "b": 1}}
+
+
+def test_status_prints_as_a_table(url, clock):
+    """A printed status is a table of the members, who lags, and what is pending or went wrong; HTML is escaped."""
+    a, b = node(url, "a", name="f<1>", clock=clock), node(url, "z<b>", clock=clock)
+    a.learn(A)
+    settle([a, b])
+    lines = str(a.status()).splitlines()
+    assert lines[0] == f"federation 'f<1>' · {url} · converged"
+    assert lines[1].split() == ["member", "rows", "version", "digest", "heard"]
+    assert lines[2].split() == ["a", "1", "1", A.digest[:12], "this", "node"]
+    assert lines[3].split()[:4] == ["z<b>", "0", "0", "-"]
+    assert lines[3].endswith(" ago")
+    assert len(lines) == 4
+    a.learn(A)
+    MemoryTransport(url, "stranger").publish(b"<poison>", to="a")
+    a.pulse()
+    lines = str(a.status()).splitlines()
+    assert lines[0].endswith(" · not converged")
+    assert lines[3].endswith(" ago  lags")
+    assert lines[4].startswith("last refusal: a message: Got a message of 8 bytes")
+    page = a.status()._repr_html_()
+    assert "<td>z&lt;b&gt;</td>" in page
+    assert "<b>" not in page.replace("<b>last refusal</b>", "")
+    assert "f&lt;1&gt;" in page
+    a.learn(A)
+    assert "unpublished: " in str(a.status())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "never"), (0.4, "0 s ago"), (119, "119 s ago"), (121, "2 min ago"), (2e5, "2 d ago")]
+)
+def test_ages(seconds, text):
+    """An age is told in the largest unit of which there are at least two."""
+    assert _ago(seconds) == text
 
 
 def test_rows_that_do_not_fit_are_refused_before_they_are_learned(pair):
