@@ -201,6 +201,8 @@ class Eigenproblem:
         x = self._start(a, b, level.bits)
         for _ in range(_MOST_SWEEPS):
             sweep = _Sweep(a, b, x, level, self.rank)
+            if sweep.is_diverging():
+                raise ArithmeticError("the refinement of eigenvectors diverges")
             if sweep.is_done(count) and (b is None or int(sweep.spread).bit_length() <= level.bits - level.wanted):
                 self._x = x, level.bits
                 return sweep
@@ -265,8 +267,10 @@ class _Sweep:
         least = max(16 * self.spread, 1 << (self.bits - self.level.gap))
         groups: list[list[int]] = []
         for k, i in enumerate(self.order):
-            near = k > 0 and self.values[self.order[k - 1]] - self.values[i] <= least
-            if k > self.rank or (near and k != self.rank):
+            gap = self.values[self.order[k - 1]] - self.values[i] if k else None
+            near = gap is not None and gap <= least
+            # where the null space begins is known, but not which vectors span it until the gap stands out of the noise
+            if k > self.rank or (near and (k != self.rank or gap <= 4 * self.spread)):
                 groups[-1].append(i)
             else:
                 groups.append([i])
@@ -293,6 +297,10 @@ class _Sweep:
         if 16 * self.spread > 1 << (self.bits - self.level.gap):
             return False
         return not all(self._is_tied(group) for group in self._wanted(count))
+
+    def is_diverging(self) -> bool:
+        """Whether the vectors are so far from orthonormal that no further sweep would mend it."""
+        return bool(max(self._skew) > 1 << (self.bits + 1))
 
     def value_error(self, i: int) -> int:
         """Bound the error of an eigenvalue."""

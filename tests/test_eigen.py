@@ -138,6 +138,19 @@ def test_null_space():
     assert roots_of_eigenvalues(a, 5, 1)[3:].tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_null_space_beside_a_nearly_null_one(seed):
+    """A duplicated column beside a total that is rounded: an exact zero, and an eigenvalue 2**-100 of the largest."""
+    x = np.random.default_rng(seed).normal(size=(60, 5))
+    x = np.column_stack([x, x[:, 0], x[:, 1] + x[:, 2]])
+    a = gram(np.rint(np.ldexp(x, 53)))
+    values, vectors, _ = solve(a, count=6, rank=6)
+    want, wanted = oracle(a)
+    assert values.tolist() == want[:6].tolist()
+    assert vectors.tolist() == wanted[:6].tolist()
+    assert 0 < values[5] < 1e-25 * values[0]
+
+
 def turned(start):
     """Return a stand-in for scipy's eigh whose result is off by rounding errors, and in another order of ties."""
 
