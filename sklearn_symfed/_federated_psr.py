@@ -14,7 +14,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
-from sklearn_symfed._base import fit_context, generated_names
+from sklearn_symfed._base import fit_context
+from sklearn_symfed._input import generated_names, require_rows
 from sklearn_symfed.exceptions import (
     DataError,
     FederationError,
@@ -254,7 +255,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             float32 for float32 rows, else float64.  Rounded as floats are; a PSR of these is exact for *them*.
         """
         check_is_fitted(self)
-        X = validate_data(self, self._features_of(X), reset=False, dtype=FLOAT_DTYPES, copy=True)
+        X = self._features_of(X)
+        require_rows(X, "transform")
+        X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True)
         if self.with_mean:
             X -= self.mean_
         if self.with_std:
@@ -273,6 +276,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
+        require_rows(X, "inverse_transform")
         X = check_array(X, dtype=FLOAT_DTYPES, copy=True)
         if X.shape[1] != self.n_features_in_:
             raise DataError(f"Got {X.shape[1]} columns, but expected {self.n_features_in_}.")

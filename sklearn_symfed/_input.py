@@ -26,6 +26,7 @@ __all__ = [
     "generated_names",
     "own_names",
     "readable_target",
+    "require_rows",
     "warn_of_column",
     "with_names",
 ]
@@ -46,6 +47,13 @@ READ_ROWS = (
 # -- what is refused -------------------------------------------------------------------------------------------------
 
 
+def require_rows(X: Any, method: str) -> None:
+    """Refuse what are no rows of numbers."""
+    if isinstance(X, (PSR, BaseEstimator)):
+        raise DataTypeError(f"{method} needs rows, but got a {type(X).__name__}.")
+    read_columns(X, "x")
+
+
 def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that refuses what are no rows of numbers, and then does what it did."""
     if getattr(method, "checks_rows", False):
@@ -53,9 +61,7 @@ def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def checked(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(X, (PSR, BaseEstimator)):
-            raise DataTypeError(f"{method.__name__} needs rows, but got a {type(X).__name__}.")
-        read_columns(X, "x")
+        require_rows(X, method.__name__)
         return method(self, X, *args, **kwargs)
 
     checked.checks_rows = True  # type: ignore[attr-defined]
