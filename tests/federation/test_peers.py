@@ -457,6 +457,43 @@ def test_restored_backup_is_found_out_without_new_rows(net):
     net.check_converged()
 
 
+@pytest.mark.parametrize("clock", ["goes on", "went back"])
+@settings(max_examples=40)
+@given(chance=st.randoms(use_true_random=False))
+def test_backups_restored_at_any_time_are_noticed(clock, chance):
+    """However often homes go back to old copies: who says converged, once it heard all, is right; resuming heals."""
+    net, backups = network_of(3), Network()
+    net.settle()
+    for step in range(40):
+        name, act = chance.choice("abc"), chance.choice(["learn", "pulse", "pulse", "deliver", "back up", "restore"])
+        node = net.nodes[name]
+        if act == "learn":
+            node.local = node.local + BATCHES[chance.randrange(6)]
+        elif act == "pulse":
+            net.pulse(name, lose=chance.random() < 0.2)
+        elif act == "deliver":
+            net.deliver_all(name)
+        elif act == "back up":
+            backups.nodes[name] = node
+            backups.crash(name)
+        elif name in backups.nodes:
+            net.nodes[name] = backups.nodes[name]
+            backups.crash(name)
+            if clock == "goes on":
+                net.nodes[name].seq = 1000 * (step + 1)
+    for _ in range(70):
+        for name in net.nodes:
+            net.deliver_all(name)
+            net.pulse(name)
+    if any(node.converged for node in net.nodes.values()):
+        assert len({node.merged.digest for node in net.nodes.values()}) == 1
+    for node in net.nodes.values():
+        if node.ahead is not None:
+            node.renew()
+    net.settle(rounds=2000)
+    net.check_converged()
+
+
 def test_restored_backup_that_missed_a_version_gets_it(net):
     """A home that went back to before it took a peer's version in is given that version again."""
     backup = Network()
