@@ -171,7 +171,7 @@ class FederatedPCA(TransformerFromStatistics, PCA):
 
     Notes
     -----
-    All is correctly rounded where variances differ; see `PrincipalComponents`, also for equal ones.  The time grows with
+    All is correctly rounded where variances differ; see `PrincipalComponents`, also for equal ones.  Time grows with
     the cube of the features: a second or two at 100, up to half a minute at 300, whatever the number of rows.  Unlike
     `sklearn.decomposition.IncrementalPCA`, nothing is truncated between batches.  Float weights count as in
     ``numpy.cov(aweights=...)``.

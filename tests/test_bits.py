@@ -14,7 +14,9 @@ import platform
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -24,6 +26,7 @@ from flint import arb, arb_mat
 from scipy.linalg import LinAlgWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import sklearn_symfed
 from sklearn_symfed import (
     FederatedGaussianNB,
     FederatedLinearDiscriminantAnalysis,
@@ -159,22 +162,21 @@ def offered():
 
 
 def start(kernel, *arguments):
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    """Fit all models in a new process, which takes the package from where this one has it."""
+    home = str(Path(sklearn_symfed.__file__).parents[1])
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "PYTHONPATH": home}
     if kernel:
         environment["OPENBLAS_CORETYPE"] = kernel
     command = [sys.executable, __file__, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def run(jobs):
     """Return what each process printed; two run at a time."""
-    out = []
-    for k in range(0, len(jobs), 2):
-        for process in [start(*job) for job in jobs[k : k + 2]]:
-            printed, errors = process.communicate(timeout=250)
-            assert process.returncode == 0, errors
-            out.append(json.loads(printed))
-    return out
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda job: start(*job), jobs))
 
 
 def test_the_same_bits_under_every_kernel():
