@@ -120,6 +120,7 @@ class Peers:
         self._hellos: set[str] = set()
         self._unheard: set[str] = set()
         self._roll_call = False
+        self._next_warning = 0
         self._turn = 0
         self._last: dict[str, int] = {}
         self._gaps: dict[str, int] = {}
@@ -311,11 +312,13 @@ class Peers:
         mark, held = pulse.mark, self.slots.get(pulse.sender)
         if held is not None:
             if mark.stamp == held.mark.stamp and mark.digest != held.mark.digest:
+                self._unheard.add(pulse.sender)
                 raise _RuleError(f"equivocation: version {mark.version} was published with another digest before")
             if mark.stamp < held.mark.stamp or mark == held.mark:
                 return None
             follows = mark.incarnation == held.mark.incarnation and mark.version == held.mark.version + 1
             if follows and pulse.previous != held.mark.digest:
+                self._unheard.add(pulse.sender)
                 raise _RuleError(f"equivocation: version {mark.version} follows another one than was published before")
         if mark.stamp < self._floors.get(pulse.sender, (0, 0)) or (mark.version and pulse.psr is None):
             return None
@@ -358,7 +361,9 @@ class Peers:
         if mark == self.mark:
             return False
         newcomer = self.mark.version == 0 and not self.claimed and mark.version > 0
-        if mark.stamp < self.mark.stamp and not newcomer:
+        before = mark.incarnation == self.mark.incarnation and mark.version == self.mark.version - 1
+        forked = before and mark.digest != self.previous
+        if mark.stamp < self.mark.stamp and not newcomer and not forked:
             return False
         if self._ahead is None or mark.stamp >= self._ahead.stamp:
             self._ahead = mark
@@ -392,6 +397,7 @@ class Peers:
     #
     #   all       hello                          while the federation is not known
     #   all       slot and view, asking          at the first pulse of a process: the home may be a restored backup
+    #   all       slot and view, small           if others are ahead of me: at pulse n, 2 n, 4 n, ..., and nothing else
     #   all       slot with statistics           if my slot changed since my last broadcast
     #   all       slot and view, small           if my view changed since my last broadcast
     #   a member  with statistics if it lacks    if it said hello or asked; or if its newest words differ from my view,
@@ -405,7 +411,7 @@ class Peers:
         """Return the messages of this pulse; none of them counts as sent until `sent` says so."""
         self._turn += 1
         if self._ahead is not None:
-            return []
+            return self._warning(self._ahead)
         if not self.federation:
             return [self._pulse(None, ask=True, full=False)]
         pulses = []
@@ -424,6 +430,13 @@ class Peers:
                 pulses.append(self._pulse(name, ask=due and not answers, full=lacks))
         return pulses
 
+    def _warning(self, ahead: Mark) -> list[Pulse]:
+        """Say what a home that is behind really holds, so that nobody thinks it has more; a newcomer says nothing."""
+        newcomer = self.mark.version == 0 and self.mark.incarnation != ahead.incarnation
+        if newcomer or self._turn < self._next_warning:
+            return []
+        return [self._pulse(None, ask=self._roll_call, full=False)]
+
     def _is_due(self, name: str, most: int) -> bool:
         return self._turn >= self._last.get(name, -LAST_GAP) + min(self._gaps.get(name, FIRST_GAP), most)
 
@@ -434,6 +447,7 @@ class Peers:
         if pulse.to is None:
             self.announced = pulse.whole_view
             self._roll_call = False
+            self._next_warning = 2 * self._turn if self._ahead is not None else 0
             reached = [name for name in self.words if pulse.psr is not None or not self._lacks(name)]
             reached = [name for name in reached if name not in self._hellos]
         else:
