@@ -256,10 +256,10 @@ class Federation:
             if ahead is None:
                 return self._unsendable
             return (
-                f"others hold version {ahead.version} of incarnation {ahead.incarnation} of this member, not as its home "
-                f"published it, which is at version {mark.version} of incarnation {mark.incarnation} (a restored "
-                "backup, or a second home of that name?); close the other one and call resume() to publish what this one holds in its place, "
-                "or give this one up"
+                f"others hold version {ahead.version} of incarnation {ahead.incarnation} of this member, not as its "
+                f"home published it, which is at version {mark.version} of incarnation {mark.incarnation} (a restored "
+                "backup, or a second home of that name?); close the other one and call resume() to publish what this "
+                "one holds in its place, or give this one up"
             )
 
     @property
