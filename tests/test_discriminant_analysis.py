@@ -7,15 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import sklearn
 from sklearn.datasets import load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.utils.fixes import parse_version
 
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
 
 X, Y = load_iris(return_X_y=True)
-SAME_SVD = parse_version(sklearn.__version__) >= parse_version("1.9")
 
 
 def fraction_solve(a, b):
@@ -77,8 +74,6 @@ def test_parameters_equal_fractions(shrinkage, n_classes):
 @pytest.mark.parametrize("shrinkage", [None, 0.0, 0.3, 1.0])
 def test_is_near_scikit_learn(shrinkage, n_classes, weights):
     """scikit-learn's svd or eigen solver agrees to 1e-10, signs of scalings aside."""
-    if shrinkage is None and not SAME_SVD:
-        pytest.skip("scikit-learn before 1.9 divides by n - n_classes with its svd solver")
     x, y = X[n_classes > Y], Y[n_classes > Y]
     priors = None if weights is None else (np.array(weights[:n_classes]) / sum(weights[:n_classes])).tolist()
     mine = FederatedLinearDiscriminantAnalysis(shrinkage=shrinkage, priors=priors, store_covariance=True).fit(x, y)
@@ -99,7 +94,6 @@ def test_is_near_scikit_learn(shrinkage, n_classes, weights):
     assert np.array_equal(plain.transform(x), mine.transform(x))
 
 
-@pytest.mark.skipif(not SAME_SVD, reason="scikit-learn before 1.9 divides by n - n_classes with its svd solver")
 @pytest.mark.parametrize("name", ["collinear", "constant", "constant within classes", "few rows"])
 def test_collinear_features(name):
     """Without an inverse the pseudo-inverse in scaled features is taken, as by scikit-learn."""
