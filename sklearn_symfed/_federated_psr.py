@@ -211,7 +211,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         Parameters
         ----------
         X, y, sample_weight, batch_id
-            As in `partial_fit`.  With `batch_id` the name may be learned again afterwards.
+            As in `partial_fit`.  With `batch_id` the name may be learned again afterwards; forgetting it twice does
+            no more than once.  Rows that were learned under a name are to be forgotten under it.
 
         Returns
         -------
@@ -221,6 +222,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         ------
         ForgetError
             If such rows cannot have been learned here; nothing was changed.
+        FederationError
+            If no batch of this name was ever learned, or other rows were.
         """
         check_is_fitted(self)
         psr, _ = self._read(X, y, sample_weight, first=False)
@@ -369,8 +372,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     def start_pulsing(self, interval: str | None = None) -> Self:
         """Pulse in the background, by the federation's schedule.
 
-        The background never changes a fitted attribute; `psr_` follows it.  Its errors reach `status` and the next
-        call.
+        The background never changes a fitted attribute; `psr_` follows it.  Its errors reach `status`, and are raised
+        by the next `pulse`, `start_pulsing` or `stop_pulsing`; learning goes on meanwhile.
 
         Parameters
         ----------
