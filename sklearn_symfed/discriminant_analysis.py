@@ -59,7 +59,7 @@ class Discriminant:
     Notes
     -----
     With weights :math:`W_k`, means :math:`m_k`, co-moments :math:`C_k` and probabilities :math:`p_k` of the classes,
-    the covariance within classes is, as in scikit-learn >= 1.9,
+    the covariance within classes is, as in scikit-learn >= 1.9.1,
 
     .. math:: S = \sum_k C_k / (W_k W), \quad\text{or with shrinkage } s: \quad
               S = \sum_k p_k [(1 - s) C_k / W_k^2 + s\,\mathrm{tr}(C_k / W_k^2) / d].
