@@ -17,9 +17,9 @@ import numpy as np
 import scipy.linalg
 
 from sklearn_symfed import PSR
+from sklearn_symfed._least_squares import least_squares, ridge, singular_values, standard_errors
 from sklearn_symfed.decomposition import PrincipalComponents
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
-from sklearn_symfed.linear_model import least_squares, ridge, singular_values, standard_errors
 
 
 def timed(function: Callable[[], object]) -> float:
