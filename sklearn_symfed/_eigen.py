@@ -31,9 +31,11 @@ class Level:
     bits: int
     wanted: int
     gap: int
+    last: bool = False
 
 
-LEVELS = (Level(224, 140, 40), Level(640, 320, 250))
+LEVELS = (Level(224, 140, 40), Level(640, 320, 250, last=True))
+_USUAL_RANGE = 200  # bits between the diagonal entries of a matrix that these levels are made for
 _MOST_SWEEPS = 24
 _NEGLIGIBLE = 40  # bits: a shorter projection of a unit vector is passed over by the convention for ties
 
@@ -56,13 +58,17 @@ class Eigenpairs:
     trace: arb
 
 
-def evaluate_pairs(attempt: Callable[[Level], Sequence[arb_mat] | None]) -> list[Array]:
+def evaluate_pairs(
+    attempt: Callable[[Level], Sequence[arb_mat] | None], levels: Sequence[Level] | None = None
+) -> list[Array]:
     """Evaluate a formula of eigenpairs until every entry is known to round to one float64.
 
     Parameters
     ----------
     attempt : callable
         Takes a level of precision and returns matrices of balls, or None where eigenpairs are not separated at it.
+    levels : sequence of Level, default=None
+        `Eigenproblem.levels` where scales may be far apart.
 
     Returns
     -------
@@ -73,8 +79,8 @@ def evaluate_pairs(attempt: Callable[[Level], Sequence[arb_mat] | None]) -> list
     What the last level leaves open is settled: a ball that holds zero is zero, and any other is as good as the midpoint
     between two floats that it holds.
     """
-    for level in LEVELS:
-        last = level is LEVELS[-1]
+    for level in levels or LEVELS:
+        last = level.last
         with precision(level.bits + 64):
             matrices = attempt(level)
             if matrices is None:
@@ -120,9 +126,9 @@ def roots_of_eigenvalues(a: Array, count: int, unit: Fraction | int) -> Array:
         if pairs is None:
             return None
         scale = arb(fmpq(unit.numerator, unit.denominator))
-        return [arb_mat(count, 1, [(value * scale).sqrt() for value in pairs.values])]
+        return [arb_mat(count, 1, [(value * scale).nonnegative_part().sqrt() for value in pairs.values])]
 
-    return evaluate_pairs(attempt)[0][:, 0]
+    return evaluate_pairs(attempt, problem.levels)[0][:, 0]
 
 
 class Eigenproblem:
@@ -168,6 +174,16 @@ class Eigenproblem:
         self._unit = weight.bit_length() - 2 * max(self._half, default=0)  # eigenvalues are over 2**unit
         self._x: tuple[fmpz_mat, int] | None = None
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels of precision that its scales ask for."""
+        sizes = [int(self._a[i, i]).bit_length() for i in range(self.size) if self._a[i, i]]
+        extra = max(sizes, default=0) - min(sizes, default=0)
+        if extra <= _USUAL_RANGE:
+            return LEVELS
+        last = LEVELS[-1]
+        return (*LEVELS[:-1], Level(last.bits + 2 * extra, last.wanted + extra, last.gap + extra, last=True))
+
     def pairs(self, level: Level, count: int) -> Eigenpairs | None:
         """Return the largest eigenpairs as balls, or None where they are not separated at this level.
 
@@ -199,7 +215,7 @@ class Eigenproblem:
     def _refine(self, level: Level, count: int) -> _Sweep | None:
         a, b = self._on_grid(self._a, level.bits, self._unit), self._b and self._on_grid(self._b, level.bits, 0)
         x = self._start(a, b, level.bits)
-        for _ in range(_MOST_SWEEPS):
+        for _ in range(_MOST_SWEEPS + level.bits // 20):
             sweep = _Sweep(a, b, x, level, self.rank)
             if sweep.is_diverging():
                 raise ArithmeticError("the refinement of eigenvectors diverges")
@@ -210,7 +226,7 @@ class Eigenproblem:
                 break
             x = sweep.next()
         self._x = x, level.bits
-        return sweep if level is LEVELS[-1] else None
+        return sweep if level.last else None
 
     def _on_grid(self, matrix: fmpz_mat, bits: int, unit: int) -> fmpz_mat:
         """Write a matrix in scaled coordinates over ``2**bits``."""
@@ -285,7 +301,7 @@ class _Sweep:
         if self.order.index(group[0]) >= self.rank or len(group) == 1:
             return True
         width = self.values[group[0]] - self.values[group[-1]]
-        return self.level is LEVELS[-1] and width <= len(group) << (self.bits - self.level.gap)
+        return self.level.last and width <= len(group) << (self.bits - self.level.gap)
 
     def is_done(self, count: int) -> bool:
         """Whether the eigenpairs wanted are good enough."""

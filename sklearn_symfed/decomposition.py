@@ -100,12 +100,12 @@ class PrincipalComponents:
             columns = [
                 [value * ball(self._variance_unit) for value in pairs.values],
                 shares,
-                [(value * ball(self._unit)).sqrt() for value in pairs.values],
+                [(value * ball(self._unit)).nonnegative_part().sqrt() for value in pairs.values],
                 [rest * ball(self._variance_unit / others)],
             ]
             return [pairs.vectors, *(ball_column(each) for each in columns)]
 
-        components, variance, ratio, singular, noise = evaluate_pairs(attempt)
+        components, variance, ratio, singular, noise = evaluate_pairs(attempt, self._problem.levels)
         if not self._trace:
             ratio[:] = np.nan  # shares of no variance are undefined
         left_out = float(noise[0, 0]) if count < self.most else 0.0

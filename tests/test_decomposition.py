@@ -129,3 +129,14 @@ def test_no_variance_has_no_shares():
     model = FederatedPCA().fit(np.ones((5, 2)))
     assert np.isnan(model.explained_variance_ratio_).all()
     assert model.explained_variance_.tolist() == [0.0, 0.0]
+
+
+def test_scales_that_share_no_digit():
+    """A column 1e-100 of another has its own variance, component and singular value, where float64 has them."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=8), 1e-100 * rng.normal(size=8)])
+    mine, theirs = FederatedPCA().fit(X), PCA().fit(X)
+    # scikit-learn's own singular values and vectors carry its rounding
+    np.testing.assert_allclose(mine.singular_values_, theirs.singular_values_, rtol=1e-12)
+    np.testing.assert_allclose(mine.components_, theirs.components_, rtol=1e-10)
+    assert 0 < mine.explained_variance_[1] < 1e-198

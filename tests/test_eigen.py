@@ -33,7 +33,7 @@ def solve(a, count=None, b=None, rank=None):
         pairs = problem.pairs(level, count)
         return None if pairs is None else [arb_mat(count, 1, pairs.values), pairs.vectors]
 
-    values, vectors = evaluate_pairs(attempt)
+    values, vectors = evaluate_pairs(attempt, problem.levels)
     return values[:, 0], flip_signs(vectors), levels
 
 
@@ -89,6 +89,17 @@ def test_scales_far_apart():
     assert values.tolist() == want.tolist()
     assert vectors.tolist() == wanted.tolist()
     assert levels == [224, 640]
+
+
+@pytest.mark.parametrize("orders", [[0, 500], [0, 900, 300], [0, 0, 0, 1400, 700]])
+def test_scales_beyond_any_fixed_precision(orders):
+    """Columns a thousand binary orders apart have eigenpairs that are right to the last bit, too."""
+    x = np.random.default_rng(5).integers(-(2**20), 2**20, size=(12, len(orders)))
+    a = gram(integers(x) * integers([2**order for order in orders]))
+    values, vectors, _ = solve(a)
+    want, wanted = oracle(a, digits=2000)
+    assert values.tolist() == want.tolist()
+    assert vectors.tolist() == wanted.tolist()
 
 
 def test_nearly_equal_eigenvalues():
