@@ -61,7 +61,7 @@ def test_three_airports_and_one_place_fit_identical_models():
     """Three processes, one of them killed and one late, fit what one place fits from all rows, to the last bit."""
     code, output = run()
     assert code == 0, output
-    assert "Identical: 43 fitted attributes of 5 models are equal to the last bit" in output
+    assert "Identical: 48 fitted attributes of 5 models are equal to the last bit" in output
     assert "JFK was killed (SIGKILL)" in output
     assert "which it did not learn twice" in output
     assert "This first form is not private" in output
