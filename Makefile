@@ -46,7 +46,7 @@ format: $(VENV)/.stamp-lint ## Let ruff format and mend what it can
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.stamp-test ## Run every benchmark
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+	@for script in benchmarks/bench_*.py benchmarks/accuracy.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 docs: $(VENV)/.stamp-venv ## Check that every relative link in README.md and docs/ leads somewhere
 	$(BIN)/python docs/check.py
