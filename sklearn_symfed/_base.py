@@ -227,6 +227,12 @@ class FromStatistics:
         """Return the features, and what `y` means: names of columns of `psr`."""
         raise NotImplementedError
 
+    def _decimals(self, names: list[str]) -> dict[str, int]:
+        """Return the decimals that rows are read as: those of what was learned before, or of the prior."""
+        known = getattr(self, "psr_", self.prior)
+        declared = {} if known is None else known.schema.decimals
+        return {name: digits for name, digits in declared.items() if name in names}
+
     def _prior_for(self, learned: PSR) -> PSR:
         """Return the columns of `prior` that match what was learned."""
         assert self.prior is not None
@@ -281,7 +287,8 @@ class RegressorFromStatistics(FromStatistics):
             if self.prior is not None:
                 names = self._names_in_prior(self.prior, feature_names(X), own, names)
             self._target = names[0] if single else names
-        return PSR.from_rows(X, with_names(y, names), sample_weight=weight)
+        decimals = self._decimals([*feature_names(X), *names])
+        return PSR.from_rows(X, with_names(y, names), decimals=decimals, sample_weight=weight)
 
     def _names_in_prior(self, prior: PSR, features: list[str], own: list[str] | None, names: list[str]) -> list[str]:
         """Return what the targets of rows are called in the prior."""
@@ -386,7 +393,7 @@ class ClassifierFromStatistics(FromStatistics):
             self._target = self.prior.schema.classes
         if self._target in features:
             raise SchemaError(f"Got a feature called {self._target!r}, but that is the class column: expected another.")
-        return PSR.from_rows(X, y, classes=self._target, sample_weight=weight)
+        return PSR.from_rows(X, y, classes=self._target, decimals=self._decimals(features), sample_weight=weight)
 
     def _features(self) -> list[str]:
         return list(self.psr_.names)
@@ -418,7 +425,7 @@ class TransformerFromStatistics(FromStatistics):
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002
         self._target = None
-        return PSR.from_rows(X, sample_weight=weight)
+        return PSR.from_rows(X, decimals=self._decimals(feature_names(X)), sample_weight=weight)
 
 
 # -- state -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -46,6 +46,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     classes : str, bool or None, default=None
         The column that holds class labels: a column of `X`, or `y` where `X` has none of that name.  True: `y` holds
         labels.  Labels are declared, never guessed.
+    decimals : mapping of str to int, default=None
+        Columns that hold decimals, and their digits after the point: ``{"fare_amount": 2}``.  The decimals are
+        learned, not the floats nearest to them.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
@@ -99,6 +102,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "classes": [str, "boolean", None],
+        "decimals": [Mapping, None],
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
         "n_jobs": [int, None],
@@ -112,12 +116,14 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         self,
         *,
         classes: str | bool | None = None,
+        decimals: Mapping[str, int] | None = None,
         with_mean: bool = True,
         with_std: bool = True,
         n_jobs: int | None = None,
         home: str | os.PathLike[str] | None = None,
     ) -> None:
         self.classes = classes
+        self.decimals = decimals
         self.with_mean = with_mean
         self.with_std = with_std
         self.n_jobs = n_jobs
@@ -170,7 +176,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """
         if self.is_member:
             raise FederationError("This node is a member, and fit would wipe what its peers rely on: use partial_fit.")
-        psr, features = self._read(X, y, sample_weight, first=True)
+        psr, features = self._read(X, y, sample_weight, first=True, anew=True)
         self._store.reset(psr)
         self._adopt(features)
         return self._refresh()
@@ -532,13 +538,30 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         names, classes = frame_names(X), self._class_column()
         return X[[name for name in names if name != classes]] if names is not None and classes in names else X
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> tuple[PSR, list[str] | None]:
-        """Return the statistics of what was passed in, and its features if they are to be adopted."""
+    def _known_decimals(self) -> dict[str, int]:
+        """Return the decimals of the columns that the node knows."""
+        known = self._merged()
+        return {} if known is None else known.schema.decimals
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, anew: bool = False
+    ) -> tuple[PSR, list[str] | None]:
+        """Return the statistics of what was passed in, and its features if they are to be adopted.
+
+        What was known before plays no part where a node learns `anew`.
+        """
         if isinstance(X, PSR):
             if y is not None or sample_weight is not None:
                 raise DataError("Got y or sample_weight with a PSR, but expected none: a PSR holds them.")
             return X, list(X.names) if first else None
-        psr = PSR.from_rows(X, y, classes=self._class_column(), sample_weight=sample_weight, n_jobs=self.n_jobs)
+        psr = PSR.from_rows(
+            X,
+            y,
+            classes=self._class_column(),
+            decimals=self._known_decimals() if self.decimals is None and not anew else self.decimals,
+            sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+        )
         features = self._features_of(X)
         if psr.n_rows == 0:
             why = "" if sample_weight is None else " sample_weight is zero for all rows."

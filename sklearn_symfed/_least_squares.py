@@ -158,7 +158,7 @@ class _NormalEquations:
 
     def __init__(self, moments: Moments, n_features: int, targets: list[int], fit_intercept: bool) -> None:
         self.matrix = moments.matrix
-        self.exponent = moments.exponent
+        self.unit = moments.unit
         self.n_features = n_features
         self.targets = targets
         self.fit_intercept = fit_intercept
@@ -203,7 +203,7 @@ class _NormalEquations:
         return LinearSolution(*self._fill(parts, intercept), rank, rung, system.condition)
 
     def solve_penalised(self, penalty: Fraction) -> LinearSolution:
-        penalty = penalty * (self.matrix[0, 0] if self.fit_intercept else 1) / Fraction(2) ** self.exponent
+        penalty = penalty * (self.matrix[0, 0] if self.fit_intercept else 1) / self.unit
         left, right = self.block(self.varying, self.varying), self.block(self.varying, self.columns())
         if penalty.denominator != 1:
             left, right = left * penalty.denominator, right * penalty.denominator
@@ -317,7 +317,7 @@ def standard_errors(moments: Moments, rank: int, *, n_targets: int = 1, fit_inte
 
     def residual(field: Field, targets: list[int]) -> list[Any]:
         coef = field.solve(system, problem.block(features, targets))
-        unit = field.scalar(Fraction(2) ** moments.exponent / weight)
+        unit = field.scalar(moments.unit / weight)
         return [field.column([q * unit for q in unexplained(field, coef, targets)])]
 
     every = [n_features + t for t in range(n_targets)]
@@ -366,7 +366,7 @@ def singular_values(moments: Moments, n_features: int, *, fit_intercept: bool = 
     Square roots of the eigenvalues of the centred or plain Gram matrix.
     """
     gram = moments.comoments if fit_intercept else moments.matrix[1:, 1:]
-    unit = Fraction(2) ** moments.exponent / (moments.matrix[0, 0] if fit_intercept else 1)
+    unit = moments.unit / (moments.matrix[0, 0] if fit_intercept else 1)
     return roots_of_eigenvalues(gram[:n_features, :n_features], min(moments.n_rows, n_features), unit)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -77,9 +76,9 @@ class PrincipalComponents:
         self._problem = Eigenproblem(moments.comoments, rank=flint_integers(moments.comoments).rank())
         self._trace = sum(int(value) for value in moments.comoments.diagonal())
         # a scatter is co-moments / W, a variance scatter / (W - sum(w**2) / W)
-        weight, power = moments.matrix[0, 0], Fraction(2) ** moments.exponent
-        self._unit = power / weight
-        self._variance_unit = power / (weight * weight * power - moments.sum_w2)
+        weight, unit = moments.matrix[0, 0], moments.unit
+        self._unit = unit / weight
+        self._variance_unit = unit / (weight * weight * unit - moments.sum_w2)
 
     def solve(self, count: int) -> Components:
         """Return the first components.

@@ -353,8 +353,8 @@ def _ratio(over: Fraction, under: Fraction) -> Fraction:
 
 def class_proportions(total: Moments, classes: Sequence[Moments]) -> list[Fraction]:
     """Return each class's exact share of the sum of weights."""
-    weight = Fraction(total.matrix[0, 0])
-    return [Fraction(m.matrix[0, 0]) / weight * Fraction(2) ** (m.exponent - total.exponent) for m in classes]
+    weight = total.matrix[0, 0] * total.unit
+    return [m.matrix[0, 0] * m.unit / weight for m in classes]
 
 
 class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscriminantAnalysis):

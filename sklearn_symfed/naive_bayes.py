@@ -59,11 +59,12 @@ def gaussian_classes(
     for k, moments in enumerate(classes):
         squared = moments.matrix[0, 0] ** 2
         for j in range(n_features):
-            # C / W**2 has no exponent left
+            # C / W**2 has no unit left
             numerator = moments.comoments[j, j] * epsilon.denominator + epsilon.numerator * squared
             var[k, j] = quotient(numerator, squared * epsilon.denominator)
     count = np.array([moments.sum_weights for moments in classes])
-    prior = np.array([quotient(m.matrix[0, 0], weight, m.exponent - total.exponent) for m in classes])
+    shares = [m.matrix[0, 0] * m.unit / (weight * total.unit) for m in classes]
+    prior = np.array([quotient(share.numerator, share.denominator) for share in shares])
     return theta, var, quotient(epsilon.numerator, epsilon.denominator), count, prior
 
 

@@ -240,9 +240,7 @@ def anova_of_statistics(psr: PSR) -> tuple[Fraction, Fraction]:
     """Return the same from the integers of a PSR with treatments as classes."""
 
     def parts(moments) -> tuple[Fraction, Fraction]:
-        count, total, squares = (
-            moments.matrix[i, j] * Fraction(2) ** moments.exponent for i, j in [(0, 0), (0, 1), (1, 1)]
-        )
+        count, total, squares = (moments.matrix[i, j] * moments.unit for i, j in [(0, 0), (0, 1), (1, 1)])
         return total * total / count, squares
 
     cells = [parts(each.moments()) for each in psr.by_class().values()]

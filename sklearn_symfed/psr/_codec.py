@@ -6,7 +6,7 @@
     version   u16
     order     u32 n, then n times u16: for each column of the fitted order its place among the sorted names
     canonical (the digest is its SHA-256):
-      header  u32 length, then msgpack [[name, kind] ... sorted, class column or nil]
+      header  u32 length, then msgpack [[name, kind] or [name, kind, decimals] ... sorted, class column or nil]
       cells   u32 count, then for each, by ascending label:
         label   u16 length, then msgpack label (nil without class column)
         keys    u16 count, then i16 each, ascending
@@ -50,7 +50,9 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
     if cells and tuple(names) != schema.names:
         index = selection(len(names), schema.positions(names))
         cells = {label: state.take(index) for label, state in cells.items()}
-    header = msgpack.packb([[[name, _KIND] for name in names], schema.classes])
+    decimals = schema.decimals
+    columns = [[name, _KIND, decimals[name]] if name in decimals else [name, _KIND] for name in names]
+    header = msgpack.packb([columns, schema.classes])
     out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
@@ -119,12 +121,13 @@ def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
     header = _unpack(reader.take(size, "header"))
     try:
         columns, classes = header
-        names = [name for name, kind in columns if kind == _KIND]
+        names = [name for name, kind, *_ in columns if kind == _KIND]
+        decimals = {column[0]: column[2] for column in columns if len(column) == 3}
         if len(names) != len(columns) or sorted(set(names)) != names or len(names) != len(order):
             raise ValueError  # noqa: TRY301
-        if sorted(order.tolist()) != list(range(len(names))):
+        if sorted(order.tolist()) != list(range(len(names))) or any(len(column) > 3 for column in columns):
             raise ValueError  # noqa: TRY301
-        schema = Schema([names[place] for place in order], classes)
+        schema = Schema([names[place] for place in order], classes, decimals)
         if sorted(schema.names) != names or schema.classes != classes:
             raise ValueError  # noqa: TRY301
     except (TypeError, ValueError):

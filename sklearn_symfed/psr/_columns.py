@@ -7,12 +7,14 @@ is refused.  Messages name columns and row positions, never values.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
+from sklearn_symfed.psr._decimals import decimal_as_float
 from sklearn_symfed.psr._schema import normalised
 
 __all__ = [
@@ -79,7 +81,9 @@ def column_at(frame: Any, position: int) -> Any:
     return frame.iloc[:, position] if hasattr(frame, "iloc") else frame[list(frame.columns)[position]]
 
 
-def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[int, list[str], list[Array]]:
+def read_columns(
+    data: Any, prefix: str, leave_out: str | None = None, decimals: Mapping[str, int] | None = None
+) -> tuple[int, list[str], list[Array]]:
     """Return the number of rows, column names, and arrays of shape (n_rows, n_block_columns) that together hold them.
 
     Parameters
@@ -89,21 +93,27 @@ def read_columns(data: Any, prefix: str, leave_out: str | None = None) -> tuple[
         Columns without names are called by it and their number.  A single target may be one-dimensional.
     leave_out : str or None, default=None
         A column of a DataFrame that is read elsewhere.
+    decimals : mapping of str to int, default=None
+        Columns that may hold `decimal.Decimal`, and their digits after the point.
     """
+
+    def numbers(array: Array, name: str) -> Array:
+        return as_numbers(array, name, decimals.get(normalised(name)) if decimals else None)
+
     if _is_frame(data):
         names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
         kept = [i for i, name in enumerate(names) if leave_out is None or normalised(name) != leave_out]
-        arrays = [as_numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
+        arrays = [numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
         return len(data), [names[i] for i in kept], [array[:, None] for array in arrays]
     what = prefix.upper() if prefix == "x" else prefix
     array = plain_array(data, what)
     if prefix == "y" and array.ndim == 1:
         name = name_of(data) or "y"
-        return len(array), [name], [as_numbers(array, name)[:, None]]
+        return len(array), [name], [numbers(array, name)[:, None]]
     array = plain_table(array, what)
     names = [f"{prefix}{i}" for i in range(array.shape[1])]
     if array.dtype.kind == "O":
-        return len(array), names, [as_numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
+        return len(array), names, [numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
     return len(array), names, [as_numbers(array, names[0])] if names else []
 
 
@@ -171,11 +181,11 @@ def _is_frame(data: Any) -> bool:
     return True
 
 
-def as_numbers(array: Array, name: str) -> Array:
-    """Return bool, integer or float values that can be learned without rounding."""
+def as_numbers(array: Array, name: str, digits: int | None = None) -> Array:
+    """Return bool, integer or float values that can be learned without rounding; `digits` are declared decimals."""
     kind = array.dtype.kind
     if kind == "O":
-        return _objects_as_numbers(array, name)
+        return _objects_as_numbers(array, name, digits)
     if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8):
         return array.astype(np.float64) if array.dtype in (np.float16, np.bool_) else array
     advice = {
@@ -191,14 +201,25 @@ def as_numbers(array: Array, name: str) -> Array:
     raise DataTypeError(msg)
 
 
-def _objects_as_numbers(array: Array, name: str) -> Array:
+def _objects_as_numbers(array: Array, name: str, digits: int | None) -> Array:
     values = array.tolist()
+    if digits is not None:
+        values = [
+            decimal_as_float(value, name, row, digits) if isinstance(value, Decimal) else value
+            for row, value in enumerate(values)
+        ]
     kinds = {type(value) for value in values}
     for row, value in enumerate(values) if kinds - {bool, int, float} else ():
         if value is None or type(value).__name__ in {"NAType", "NaTType"}:
             raise not_finite("NaN (a missing value)", name, row)
         if isinstance(value, (str, bytes)):
             return as_numbers(np.array(["string"]), name)
+        if isinstance(value, Decimal):
+            msg = (
+                f"Got a decimal.Decimal in column {name!r}, row {row}, but expected declared decimals: "
+                f"decimals={{{name!r}: digits after the point}}, or convert the column to float64."
+            )
+            raise DataTypeError(msg)
         if isinstance(value, np.longdouble | np.complexfloating | complex):
             return as_numbers(np.array([value]), name)
         if not isinstance(value, (bool, int, float, np.number, np.bool_)) or isinstance(value, np.timedelta64):
@@ -219,4 +240,4 @@ def _objects_as_numbers(array: Array, name: str) -> Array:
             f"Got integers beyond 2**53 among floats in column {name!r}, but expected one type: they would be rounded."
         )
         raise DataTypeError(msg)
-    return array.astype(np.float64)
+    return np.array(values, dtype=np.float64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -75,6 +75,7 @@ class PSR:
         y: Any = None,
         *,
         classes: str | bool | None = None,
+        decimals: Mapping[str, int] | None = None,
         sample_weight: Any = None,
         n_jobs: int | None = None,
     ) -> PSR:
@@ -89,6 +90,9 @@ class PSR:
             ``y0, y1, ...``.
         classes : str, bool or None, default=None
             A name: that column of `X` holds class labels, or `y` does where `X` has no such column.  True: `y` does.
+        decimals : mapping of str to int, default=None
+            Columns that hold decimals, and their digits after the point: ``{"fare_amount": 2}``.  The decimals are
+            learned, not the floats nearest to them; a number that is no such decimal is refused.
         sample_weight : array-like of shape (n_samples,), default=None
             Integers repeat a row exactly; floats weigh it, and it counts as one row.  Weight zero leaves a row out.
         n_jobs : int, default=None
@@ -97,11 +101,12 @@ class PSR:
         Raises
         ------
         DataError
-            If a value is NaN or infinite, or of a type that cannot be learned; names the column and the row.
+            If a value is NaN or infinite, no decimal where one is declared, or of a type that cannot be learned; names
+            the column and the row.
         SchemaError
             If names occur twice, or the class column is missing.
         """
-        rows = read_rows(X, y, classes=classes, sample_weight=sample_weight)
+        rows = read_rows(X, y, classes=classes, decimals=decimals, sample_weight=sample_weight)
         return cls(rows.schema, learn(rows, n_jobs))
 
     @classmethod
@@ -157,7 +162,7 @@ class PSR:
         if self._schema.classes is None:
             msg = "Got a PSR without class column, but expected one: declare it when learning (classes=...)."
             raise SchemaError(msg)
-        schema = Schema(self.names)
+        schema = self._schema.select(self.names)
         return {label: PSR(schema, {None: self._cells[label]}) for label in self.labels}
 
     # -- algebra -----------------------------------------------------------------------------------------------------
@@ -194,7 +199,7 @@ class PSR:
             sorted_labels([*self.labels, *other.labels])  # the keys True and 1 would be one
 
     def _in_order_of(self, schema: Schema) -> PSR:
-        if self._schema.names == schema.names and self._schema.classes == schema.classes:
+        if self._schema == schema and self._schema.names == schema.names:
             return self
         schema.require_match(self._schema)
         index = selection(len(self.names), self._schema.positions(schema.names))
@@ -212,7 +217,7 @@ class PSR:
             names = [names]
         wanted = [normalised(name) for name in names]
         classes = self._schema.classes if self._schema.classes in wanted else None
-        schema = Schema([name for name in wanted if name != classes], classes)
+        schema = self._schema.select([name for name in wanted if name != classes], classes)
         index = selection(len(self.names), self._schema.positions(schema.names))
         if classes is None:
             return PSR(schema, {None: self._total.take(index)})
@@ -266,6 +271,7 @@ class PSR:
         facts = {
             "rows": f"{self.n_rows:,}",
             "columns": ", ".join(self.names),
+            "decimals": ", ".join(f"{name}: {digits}" for name, digits in self._schema.decimals.items()) or "none",
             "class column": self._schema.classes or "none",
             "classes": ", ".join(str(label) for label in self.labels) or "none",
             "digest": self.digest,

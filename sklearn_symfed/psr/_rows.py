@@ -5,6 +5,7 @@ Owns how these are put together and read in chunks of floats: an integer that fl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,9 @@ from sklearn_symfed.psr._columns import (
     plain_array,
     read_columns,
 )
+from sklearn_symfed.psr._decimals import no_decimal, scale_floats, scale_integers
 from sklearn_symfed.psr._labels import Label, encode_labels
-from sklearn_symfed.psr._schema import Schema, normalised
+from sklearn_symfed.psr._schema import Schema, checked_decimals, normalised
 
 __all__ = ["Rows", "read_rows"]
 
@@ -62,21 +64,33 @@ class Rows:
         Returns
         -------
         x : ndarray of float64 or float32 of shape (n, n_columns)
+            Where decimals are declared, the integers that they are when the point is left out.
         low : ndarray of float64 of shape (n, n_split) or None
             What must be added to the `split` columns of `x`: integers beyond 2**53 need two floats.
         split : ndarray of int of shape (n_split,) or None
         """
-        if len(self.blocks) == 1 and self.blocks[0].dtype in (np.float64, np.float32):
+        decimals = self.schema.decimals
+        if len(self.blocks) == 1 and self.blocks[0].dtype in (np.float64, np.float32) and not decimals:
             return self.blocks[0][rows], None, None
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
-        x = np.empty((n_rows, len(self.schema.names)))
+        x, scaled = np.empty((n_rows, len(self.schema.names))), np.empty(n_rows)
         low: list[Array] = []
         split: list[int] = []
         start = 0
         for block in self.blocks:
             part = block[rows]
             stop = start + part.shape[1]
+            names = self.schema.names[start:stop]
+            declared = [(at, decimals[name]) for at, name in enumerate(names) if name in decimals] if decimals else []
+            if declared and part.dtype.kind in "biu":
+                part = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
+                for at, digits in declared:
+                    self._require_decimals(scale_integers(part[:, at], digits), block[:, at], start + at, rows)
             x[:, start:stop] = part
+            for at, digits in declared if part.dtype.kind == "f" else ():
+                wrong = scale_floats(np.ascontiguousarray(part[:, at]), digits, scaled)
+                self._require_decimals(wrong, block[:, at], start + at, rows)
+                x[:, start + at] = scaled
             if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
                 beyond = ((part > EXACT_IN_FLOAT64) | (part < -EXACT_IN_FLOAT64)).any(axis=0)
                 for column in np.flatnonzero(beyond).tolist():
@@ -86,6 +100,18 @@ class Rows:
                     split.append(start + column)
             start = stop
         return (x, np.column_stack(low), np.array(split)) if split else (x, None, None)
+
+    def _require_decimals(self, wrong: Array | None, values: Array, column: int, rows: slice | Array) -> None:
+        """Raise for the first row marked as wrong; rows of weight zero are left out."""
+        if wrong is not None and self.weights is not None:
+            wrong = wrong & (self.weights[rows] != 0)
+        if wrong is None or not wrong.any():
+            return
+        position = int(np.arange(self.n_rows)[rows][np.argmax(wrong)])
+        value, name = values[position], self.schema.names[column]
+        if not np.isfinite(value):
+            raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
+        raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])
 
     def complain(self, rows: slice | Array) -> DataError:
         """Return the error that names the first column and row position, among `rows`, that is not finite."""
@@ -99,7 +125,14 @@ class Rows:
         return not_finite(what, self.schema.names[column], position)
 
 
-def read_rows(X: Any, y: Any = None, *, classes: str | bool | None = None, sample_weight: Any = None) -> Rows:
+def read_rows(
+    X: Any,
+    y: Any = None,
+    *,
+    classes: str | bool | None = None,
+    decimals: Mapping[str, int] | None = None,
+    sample_weight: Any = None,
+) -> Rows:
     """Read rows, their target columns or labels, and their weights.
 
     Parameters
@@ -110,6 +143,8 @@ def read_rows(X: Any, y: Any = None, *, classes: str | bool | None = None, sampl
         Labels where `classes` says so, else numeric columns, called by their own name, ``y`` or ``y0, y1, ...``.
     classes : str, bool or None, default=None
         True: `y` holds class labels.  A name: that column of `X`, or `y` where `X` has none of that name.
+    decimals : mapping of str to int, default=None
+        Digits after the point of the columns that hold decimals.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Raises
@@ -120,6 +155,7 @@ def read_rows(X: Any, y: Any = None, *, classes: str | bool | None = None, sampl
     if not (classes is None or isinstance(classes, (str, bool, np.bool_))):
         msg = f"Got classes of type {type(classes).__name__}, but expected a column name, True or None."
         raise SchemaError(msg)
+    decimals = checked_decimals(decimals)
     class_name: str | None = None
     labels: Any = None
     in_frame: str | None = None  # the class column, where X holds it
@@ -138,14 +174,14 @@ def read_rows(X: Any, y: Any = None, *, classes: str | bool | None = None, sampl
             msg = "Got classes=True and no y, but expected y to hold the class labels."
             raise SchemaError(msg)
         class_name, labels, y = name_of(y) or "y", y, None
-    n_rows, names, blocks = read_columns(X, "x", leave_out=in_frame)
+    n_rows, names, blocks = read_columns(X, "x", in_frame, decimals)
     if not names and labels is None:
         msg = f"Found array with 0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required."
         raise DataError(msg)
     if y is not None:
-        _, target_names, targets = read_columns(y, "y")
+        _, target_names, targets = read_columns(y, "y", None, decimals)
         names, blocks = names + target_names, blocks + targets
-    schema = Schema(names, class_name)
+    schema = Schema(names, class_name, decimals)
     found, codes = ((), None) if labels is None else encode_labels(labels)
     weights = None if sample_weight is None else _read_weights(sample_weight, n_rows)
     for what, array in (*(("y", block) for block in blocks), ("the labels", codes)):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from sklearn_symfed.exceptions import SchemaError
 
-__all__ = ["MAX_COLUMNS", "MAX_NAME_BYTES", "Schema", "normalised"]
+__all__ = ["MAX_COLUMNS", "MAX_DECIMALS", "MAX_NAME_BYTES", "Schema", "checked_decimals", "normalised"]
 
 MAX_COLUMNS = 65_535
+MAX_DECIMALS = 15
 MAX_NAME_BYTES = 4_096
 
 
@@ -38,9 +40,36 @@ def normalised(name: object) -> str:
     return name
 
 
+def checked_decimals(decimals: Mapping[str, int] | None) -> dict[str, int]:
+    """Return the declared digits after the point, by composed name.
+
+    Raises
+    ------
+    SchemaError
+        If `decimals` is no mapping of distinct names to integers from 0 to `MAX_DECIMALS`.
+    """
+    if decimals is None:
+        return {}
+    if not isinstance(decimals, Mapping):
+        msg = f"Got decimals of type {type(decimals).__name__}, but expected a mapping as {{'fare_amount': 2}}."
+        raise SchemaError(msg)
+    declared: dict[str, int] = {}
+    for key, digits in decimals.items():
+        name = normalised(key)
+        if name in declared:
+            msg = f"Got decimals of column {name!r} twice, but expected distinct names."
+            raise SchemaError(msg)
+        if isinstance(digits, bool) or not isinstance(digits, Integral) or not 0 <= digits <= MAX_DECIMALS:
+            what = f"{digits}" if isinstance(digits, Integral) else f"type {type(digits).__name__}"
+            msg = f"Got decimals of {what} for column {name!r}, but expected an integer from 0 to {MAX_DECIMALS}."
+            raise SchemaError(msg)
+        declared[name] = int(digits)
+    return declared
+
+
 @dataclass(frozen=True, init=False)
 class Schema:
-    """Names of numeric columns, and of the column that holds class labels.
+    """Names of numeric columns, which of them hold decimals, and the name of the column that holds class labels.
 
     Columns are matched by name; their order fixes the order of fitted features and nothing else.  Two schemas are
     equal when they describe the same columns, in whatever order.
@@ -51,23 +80,32 @@ class Schema:
         Numeric columns, in order.
     classes : str or None, default=None
         The column that holds class labels; statistics are then kept for each class.
+    decimals : mapping of str to int, default=None
+        Columns that hold decimals of that many digits after the point, 0 to `MAX_DECIMALS`: cents of a dollar have 2,
+        integers 0.  Their statistics are exact for the decimals, where others are exact for the floats; a number that
+        is no such decimal is refused.
 
     Raises
     ------
     SchemaError
-        If a name is not a string, is empty, or occurs twice.
+        If a name is not a string, is empty, or occurs twice, or `decimals` names no column or is out of range.
 
     Examples
     --------
     >>> from sklearn_symfed import Schema
     >>> Schema(["age", "dose"], classes="outcome")
     Schema(['age', 'dose'], classes='outcome')
+    >>> Schema(["fare"], decimals={"fare": 2}).decimals
+    {'fare': 2}
     """
 
     names: tuple[str, ...]
     classes: str | None
+    _decimals: tuple[tuple[str, int], ...]
 
-    def __init__(self, columns: Iterable[str], classes: str | None = None) -> None:
+    def __init__(
+        self, columns: Iterable[str], classes: str | None = None, decimals: Mapping[str, int] | None = None
+    ) -> None:
         if isinstance(columns, str):
             msg = f"Got columns={columns!r}, but expected a list of names."
             raise SchemaError(msg)
@@ -83,10 +121,23 @@ class Schema:
             raise SchemaError(msg)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "classes", classes)
+        declared = checked_decimals(decimals)
+        unknown = [name for name in declared if name not in names]
+        if unknown:
+            msg = f"Got decimals of unknown columns {unknown}, but expected some of {list(names)}."
+            raise SchemaError(msg)
+        pairs = tuple((name, declared[name]) for name in names if name in declared) if declared else ()
+        object.__setattr__(self, "_decimals", pairs)
+
+    @property
+    def decimals(self) -> dict[str, int]:
+        """Digits after the point of the columns that were declared to hold decimals, in the order of the columns."""
+        return dict(self._decimals)
 
     def __repr__(self) -> str:
         classes = "" if self.classes is None else f", classes={self.classes!r}"
-        return f"Schema({list(self.names)!r}{classes})"
+        decimals = f", decimals={self.decimals!r}" if self._decimals else ""
+        return f"Schema({list(self.names)!r}{classes}{decimals})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):
@@ -94,7 +145,7 @@ class Schema:
         return not self.differences(other)
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.names), self.classes))
+        return hash((frozenset(self.names), self.classes, frozenset(self._decimals)))
 
     def differences(self, other: Schema) -> list[str]:
         """List in words how `other` differs; an empty list means that the two match."""
@@ -106,6 +157,12 @@ class Schema:
             found.append(f"unexpected columns: {[name for name in other.names if name not in mine]}")
         if self.classes != other.classes:
             found.append(f"class column {other.classes!r} instead of {self.classes!r}")
+        ours, others = self.decimals, other.decimals
+        found += [
+            f"decimals of column {name!r}: {others.get(name)} instead of {ours.get(name)}"
+            for name in self.names
+            if name in theirs and ours.get(name) != others.get(name)
+        ]
         return found
 
     def require_match(self, other: Schema) -> None:
@@ -120,6 +177,19 @@ class Schema:
         if found:
             msg = f"The columns do not match: {'; '.join(found)}."
             raise SchemaError(msg)
+
+    def select(self, names: Iterable[str], classes: str | None = None) -> Schema:
+        """Return the schema of some columns, in the order given, and of a class column.
+
+        Raises
+        ------
+        SchemaError
+            If a name is unknown.
+        """
+        schema = Schema(names, classes)
+        self.positions(schema.names)
+        ours = self.decimals
+        return Schema(schema.names, classes, {name: ours[name] for name in schema.names if name in ours})
 
     def positions(self, names: Iterable[str]) -> list[int]:
         """Return where numeric columns stand.

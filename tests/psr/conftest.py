@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -22,24 +24,24 @@ def _integers(x):
 def exact_sums():
     """Return a function that adds up rows as Python integers, in the form of `Moments.matrix`."""
 
-    def sums(x, exponent):
+    def sums(x, unit):
         integers, base = _integers(x)
-        # over 2**(2 * base) as one augmented matrix
         ones = np.full((len(integers), 1), 1, dtype=object)
         first, gram = (ones.T @ integers)[0], integers.T @ integers
         size = integers.shape[1] + 1
         out = np.zeros((size, size), dtype=object)
-        out[0, 0] = _over(len(integers), exponent)
-        out[0, 1:] = out[1:, 0] = [_over(value, exponent - base) for value in first]
-        out[1:, 1:] = np.reshape([_over(value, exponent - 2 * base) for value in gram.ravel()], gram.shape)
+        step = Fraction(2) ** base
+        out[0, 0] = _over(len(integers), unit)
+        out[0, 1:] = out[1:, 0] = [_over(value, unit / step) for value in first]
+        out[1:, 1:] = np.reshape([_over(value, unit / step**2) for value in gram.ravel()], gram.shape)
         return out
 
     return sums
 
 
-def _over(value, exponent):
-    """Return ``value / 2**exponent``, which must be an integer."""
-    quotient, rest = divmod(value, 1 << exponent) if exponent > 0 else (value << -exponent, 0)
+def _over(value, unit):
+    """Return ``value / unit``, which must be an integer."""
+    quotient, rest = divmod(value * unit.denominator, unit.numerator)
     assert rest == 0
     return quotient
 
@@ -50,7 +52,7 @@ def assert_exact(exact_sums):
 
     def check(psr, x):
         moments = psr.moments()
-        want = exact_sums(x, moments.exponent)
+        want = exact_sums(x, moments.unit)
         assert moments.matrix.tolist() == want.tolist()
         assert moments.n_rows == len(x)
 

@@ -163,7 +163,7 @@ BAD = {
     "bytes as objects": ((_objects(b"987654"),), {}, DataTypeError, "column 'x1'"),
     "dicts": ((_objects({"a": CANARY}),), {}, DataTypeError, "must be a string or a real number, not 'dict'"),
     "lists in cells": ((_objects([CANARY]),), {}, DataTypeError, "not 'list'"),
-    "decimals": ((_objects(decimal.Decimal("987654.321")),), {}, DataTypeError, "not 'Decimal'"),
+    "decimals": ((_objects(decimal.Decimal("987654.321")),), {}, DataTypeError, "decimals={'x1'"),
     "fractions": ((_objects(fractions.Fraction(987654, 7)),), {}, DataTypeError, "not 'Fraction'"),
     "a structured array": ((np.zeros((3, 1), dtype=[("a", float)]),), {}, DataTypeError, "expected numbers"),
     "records": ((np.zeros(3, dtype=[("a", float)]),), {}, DataError, "Expected 2D array"),
