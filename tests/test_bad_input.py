@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from sklearn_symfed import FederatedPSR
+from sklearn_symfed import PSR, FederatedPSR
 from sklearn_symfed.exceptions import (
     DataError,
     DataTypeError,
@@ -60,6 +61,17 @@ _ROWS = {
     "a column too many": (lambda: _rows().assign(extra=1.0), ValueError, "extra"),
     "renamed columns": (lambda: _rows().rename(columns={"fee": "Fee"}), ValueError, "Fee"),
     "an array of another width": (lambda: (np.ones((5, 2)), np.ones(5)), ValueError, "columns|features"),
+    "a number that is no such decimal": (lambda: _with("fee", 0.125), DataError, "column 'fee', row 7 .* 2 digits"),
+    "decimals too large to be told apart": (
+        lambda: _with("fee", 2.0**45),
+        DataError,
+        "column 'fee', row 7 .* less than",
+    ),
+    "`decimal.Decimal` where none is declared": (
+        lambda: _rows().assign(dose=[Decimal("0.5")] * 30),
+        DataTypeError,
+        "decimals={'dose'",
+    ),
     "strings as objects": (lambda: _with("fee", f"{_CANARY}"), DataTypeError, "column 'fee'"),
     "dates": (lambda: _rows().assign(fee=pd.Timestamp("2024-01-01")), DataTypeError, "days since"),
     "complex numbers": (lambda: _rows().assign(fee=1j), DataTypeError, "[Cc]omplex"),
@@ -84,6 +96,10 @@ def _fit(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
 
 def _forget_others(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
     node.forget(_rows(31))
+
+
+def _other_decimals(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
+    node.partial_fit(PSR.from_rows(_rows(), classes="late", decimals={"fee": 3}))
 
 
 def _same_batch_other_rows(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
@@ -128,6 +144,7 @@ def _home_in_use(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
 _CALLS = {
     "`fit` on a member": (_fit, FederationError, "member"),
     "forgetting what was not learned": (_forget_others, ForgetError, "never learned"),
+    "other decimals": (_other_decimals, SchemaError, "'fee': 3 instead of 2"),
     "other rows under a known `batch_id`": (_same_batch_other_rows, FederationError, "batch_id='one'"),
     "a full disk at home": (_full_disk_at_home, StoreError, "full"),
     "a carrier's directory that is missing": (_join_missing_directory, TransportError, "No such file"),
@@ -142,7 +159,8 @@ _CALLS = {
 def node(tmp_path):
     """Make a member with 30 rows, published, and a peer that holds them."""
     url = f"dir://{tmp_path}/federation"
-    with_home = FederatedPSR(home=tmp_path / "home", classes="late").create_federation("trial", url)
+    with_home = FederatedPSR(home=tmp_path / "home", classes="late", decimals={"fee": 2})
+    with_home.create_federation("trial", url)
     peer = FederatedPSR(classes="late").join(url, member="peer")
     with_home.partial_fit(_rows(), batch_id="one")
     for _ in range(3):
