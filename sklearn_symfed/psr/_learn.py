@@ -6,10 +6,12 @@ Owns grouping, threads and weights.  None of them can change a bit: they only sa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
 from sklearn_symfed.psr._exact import CHUNK_ROWS, ExactGram, NotFiniteError
 from sklearn_symfed.psr._labels import Label
@@ -20,54 +22,72 @@ __all__ = ["learn"]
 
 Array = np.ndarray[Any, Any]
 Cells = dict[Label | None, Limbs]
+Task = tuple[Label | None, slice | Array]  # a class, and some of its rows
 
 
 def learn(rows: Rows, n_jobs: int | None) -> Cells:
     """Return the packed state of each class."""
-    cells: Cells = {}
-    for label, members in _groups(rows):
+    groups = _groups(rows)
+    tasks: list[Task] = []
+    for label, members in groups.items():
         size = rows.n_rows if members is None else len(members)
-        starts = range(0, size, CHUNK_ROWS)
-        pieces = [slice(start, min(start + CHUNK_ROWS, size)) for start in starts]
-        chunks = [piece if members is None else members[piece] for piece in pieces]
-        n_parts = min(effective_n_jobs(n_jobs), len(chunks))
+        pieces = [slice(start, min(start + CHUNK_ROWS, size)) for start in range(0, size, CHUNK_ROWS)]
+        tasks += [(label, piece if members is None else members[piece]) for piece in pieces]
+    n_parts = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
+    try:
         if n_parts > 1:
-            shares = (chunks[part::n_parts] for part in range(n_parts))
-            grams = Parallel(n_jobs=n_jobs, prefer="threads")(delayed(_learn_chunks)(rows, share) for share in shares)
+            shares = [tasks[part::n_parts] for part in range(n_parts)]
+            with _blas().limit(limits=1, user_api="blas"):  # threads that each start threads wait for one another
+                parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+                    delayed(_learn_share)(rows, share) for share in shares
+                )
         else:
-            grams = [_learn_chunks(rows, chunks)]
+            parts = [_learn_share(rows, tasks)]
+    except NotFiniteError:
+        raise rows.complain(tasks) from None
+    cells: Cells = {}
+    for label, members in groups.items():
+        grams = [part[label] for part in parts if label in part] or [ExactGram(len(rows.schema.names))]
         for gram in grams[1:]:
             grams[0].merge(gram)
-        cells[label] = _packed(
-            grams[0], rows.weights if rows.weights is None or members is None else rows.weights[members]
-        )
+        weights = rows.weights if rows.weights is None or members is None else rows.weights[members]
+        cells[label] = _packed(grams[0], weights)
     return cells
 
 
-def _groups(rows: Rows) -> Iterator[tuple[Label | None, Array | None]]:
-    """Yield each class and the positions of its rows; None stands for no classes and for all rows."""
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _groups(rows: Rows) -> dict[Label | None, Array | None]:
+    """Return the positions of each class's rows; None stands for no classes and for all rows."""
     if rows.codes is None:
-        yield None, None
-        return
-    order = np.argsort(rows.codes, kind="stable")
+        return {None: None}
+    narrow = rows.codes.astype(np.uint16) if len(rows.labels) < 2**16 else rows.codes  # numpy sorts these by radix
+    order = np.argsort(narrow, kind="stable")
     ends = np.cumsum(np.bincount(rows.codes, minlength=len(rows.labels)))
-    yield from zip(rows.labels, np.split(order, ends[:-1]), strict=False)
+    return dict(zip(rows.labels, np.split(order, ends[:-1]), strict=False))
 
 
-def _learn_chunks(rows: Rows, chunks: list[slice | Array]) -> ExactGram:
-    gram = ExactGram(len(rows.schema.names))
-    for chunk in chunks:
+def _learn_share(rows: Rows, tasks: list[Task]) -> dict[Label | None, ExactGram]:
+    """Add up chunks of rows, those of a class one after another."""
+    grams: dict[Label | None, ExactGram] = {}
+    for label, chunk in tasks:
+        if label not in grams:
+            for gram in grams.values():  # their chunks are over: free the buffers
+                gram.settle()
+            grams[label] = ExactGram(len(rows.schema.names))
         x, low, split = rows.chunk(chunk)
         weights = None if rows.weights is None else rows.weights[chunk]
-        try:
-            for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):
-                if low is None or split is None:
-                    gram.add(x[some], exponent)
-                else:
-                    gram.add_split(x[some], low[some], split, exponent)
-        except NotFiniteError:
-            raise rows.complain(chunk) from None
-    return gram
+        for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):
+            if low is None or split is None:
+                grams[label].add(x[some], exponent)
+            else:
+                grams[label].add_split(x[some], low[some], split, exponent)
+    for gram in grams.values():
+        gram.settle()
+    return grams
 
 
 def _bits(weights: Array) -> Iterator[tuple[int, Array]]:

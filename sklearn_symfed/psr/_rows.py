@@ -5,7 +5,7 @@ Owns how these are put together and read in chunks of floats: an integer that fl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,9 @@ class Rows:
         if len(self.blocks) == 1 and self.blocks[0].dtype in (np.float64, np.float32) and not decimals:
             return self.blocks[0][rows], None, None
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
-        x, scaled = np.empty((n_rows, len(self.schema.names))), np.empty(n_rows)
+        # single columns go into memory one after another, blocks of several row by row: as they lie
+        by_rows = len(self.blocks) == 1 and not decimals
+        x = np.empty((n_rows, len(self.schema.names)), order="C" if by_rows else "F")
         low: list[Array] = []
         split: list[int] = []
         start = 0
@@ -86,14 +88,14 @@ class Rows:
                 part = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
                 for at, digits in declared:
                     self._require_decimals(scale_integers(part[:, at], digits), block[:, at], start + at, rows)
-            x[:, start:stop] = part
+            if part.dtype.kind != "f" or len(declared) < len(names):
+                x[:, start:stop] = part
             for at, digits in declared if part.dtype.kind == "f" else ():
-                wrong = scale_floats(np.ascontiguousarray(part[:, at]), digits, scaled)
+                wrong = scale_floats(np.ascontiguousarray(part[:, at]), digits, x[:, start + at])
                 self._require_decimals(wrong, block[:, at], start + at, rows)
-                x[:, start + at] = scaled
-            if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
-                beyond = ((part > EXACT_IN_FLOAT64) | (part < -EXACT_IN_FLOAT64)).any(axis=0)
-                for column in np.flatnonzero(beyond).tolist():
+            if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and _beyond(part).any():
+                beyond = (part > EXACT_IN_FLOAT64) | (part < -EXACT_IN_FLOAT64)
+                for column in np.flatnonzero(beyond.any(axis=0)).tolist():
                     below = part[:, column] & np.array(0xFFFFFFFF, part.dtype)
                     x[:, start + column] = part[:, column] - below
                     low.append(below.astype(np.float64))
@@ -113,16 +115,26 @@ class Rows:
             raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
         raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])
 
-    def complain(self, rows: slice | Array) -> DataError:
-        """Return the error that names the first column and row position, among `rows`, that is not finite."""
-        x, _, _ = self.chunk(rows)
-        wrong = ~np.isfinite(x)
-        if self.weights is not None:
-            wrong[self.weights[rows] == 0] = False
-        row, column = (int(index) for index in np.argwhere(wrong)[0])
-        what = "NaN" if np.isnan(x[row, column]) else "infinity"
-        position = int(np.arange(self.n_rows)[rows][row])
-        return not_finite(what, self.schema.names[column], position)
+    def complain(self, tasks: Iterable[tuple[Label | None, slice | Array]]) -> DataError:
+        """Return the error that names the first row position, and its first column, that is not finite.
+
+        Parameters
+        ----------
+        tasks : iterable of (label, slice or ndarray)
+            The chunks of rows that were read.
+        """
+        first: tuple[int, int, float] | None = None
+        for _, rows in tasks:
+            x, _, _ = self.chunk(rows)
+            wrong = ~np.isfinite(x)
+            if self.weights is not None:
+                wrong[self.weights[rows] == 0] = False
+            if wrong.any():
+                row, column = (int(index) for index in np.argwhere(wrong)[0])
+                found = int(np.arange(self.n_rows)[rows][row]), column, float(x[row, column])
+                first = found if first is None or found[0] < first[0] else first
+        position, column, value = first or (0, 0, np.nan)
+        return not_finite("NaN" if np.isnan(value) else "infinity", self.schema.names[column], position)
 
 
 def read_rows(
@@ -189,6 +201,13 @@ def read_rows(
             msg = f"Got {n_rows} rows in X and {len(array)} in {what}, but expected as many."
             raise DataError(msg)
     return Rows(schema, n_rows, tuple(blocks), found, codes, weights)
+
+
+def _beyond(integers: Array) -> Array:
+    """Tell whether the extremes are more than float64 holds."""
+    if not integers.size:
+        return np.array(False)
+    return np.array([int(integers.max()) > EXACT_IN_FLOAT64, int(integers.min()) < -EXACT_IN_FLOAT64])
 
 
 def _position(data: Any, name: str) -> int | None:

@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from sklearn_symfed.psr import PSR, _exact
+from sklearn_symfed.psr._digits import MAX_DIGITS, DigitPlan, Splitter
 from sklearn_symfed.psr._exact import CHUNK_ROWS, ExactGram
+from sklearn_symfed.psr._integers import IntegerProducts
+from sklearn_symfed.psr._products import DigitProducts, _Paired, _Whole
 
 
 @pytest.fixture
@@ -22,15 +25,21 @@ def paths(monkeypatch):
         original = getattr(cls, name)
 
         def counted(self, *args, **kwargs):
-            taken[what(*args)] += 1
-            return original(self, *args, **kwargs)
+            found = original(self, *args, **kwargs)
+            key = what(found, *args)
+            if key is not None:
+                taken[key] += 1
+            return found
 
         monkeypatch.setattr(cls, name, counted)
 
-    count(_exact._DigitProducts, "__init__", lambda _n_columns, n_digits, *_: f"{n_digits} digits")
-    count(_exact._DigitProducts, "blank", lambda _mask: "deferred")
-    count(ExactGram, "_widen", lambda *_: "widened")
-    count(ExactGram, "_add_by_shifts", lambda *_: "shifted")
+    count(IntegerProducts, "add", lambda left, _rows: "integers" if left is None else "no integers")
+    count(DigitProducts, "__init__", lambda _, plan, _n_rows: f"{plan.counts.max()} digits")
+    count(Splitter, "blank", lambda _, _mask: "deferred")
+    for scheme in (_Whole, _Paired):
+        count(scheme, "_multiply", lambda found, _stack: "uncertified" if found is None else None)
+        count(scheme, "_place", lambda _, _levels, name=scheme.__name__: name)
+    count(ExactGram, "_shift", lambda _, _x: "shifted")
     count(ExactGram, "add_split", lambda *_: "split")
     return taken
 
@@ -53,9 +62,29 @@ def _mixed(n_rows=600):
     return x
 
 
+def _columns(n_rows, times):
+    """Columns of one digit (integers, eighths), two (float32) and three (float64), side by side in no order."""
+    rng = _rng(times)
+    blocks = [
+        (
+            rng.normal(size=n_rows),
+            rng.integers(0, 9, n_rows),
+            rng.normal(size=n_rows).astype(np.float32),
+            rng.integers(-99, 99, n_rows) / 8,
+            rng.normal(1e3, 1, n_rows),
+        )
+        for _ in range(times)
+    ]
+    return np.column_stack([column for block in blocks for column in block]).astype(np.float64)
+
+
 PATHS = {
-    "integers": (lambda: _rng().integers(-1000, 1000, (900, 3)).astype(float), {"1 digits"}, set()),
-    "one-hot": (lambda: np.eye(4)[_rng().integers(0, 4, 900)], {"1 digits"}, {"2 digits", "shifted"}),
+    "integers": (lambda: _rng().integers(-1000, 1000, (900, 3)).astype(float), {"integers"}, {"1 digits", "shifted"}),
+    "large integers": (lambda: _rng().integers(-(2**21), 2**21, (900, 3)) * 1.0, {"1 digits"}, {"integers", "shifted"}),
+    "quarters": (lambda: _rng().integers(-1000, 1000, (900, 3)) / 4, {"1 digits"}, {"integers", "2 digits", "shifted"}),
+    "digits of all numbers": (lambda: _columns(900, 2), {"3 digits", "_Whole"}, {"_Paired", "shifted"}),
+    "digits of all numbers, wide": (lambda: _columns(600, 40), {"3 digits", "_Paired"}, {"shifted"}),
+    "one-hot": (lambda: np.eye(4)[_rng().integers(0, 4, 900)], {"integers"}, {"1 digits", "shifted"}),
     "float32": (lambda: _rng().normal(size=(900, 3)).astype(np.float32), {"2 digits"}, {"shifted"}),
     "float64": (lambda: _rng().normal(size=(900, 3)), {"3 digits"}, {"shifted"}),
     "far from zero": (lambda: 1e9 + _rng().normal(size=(900, 3)), {"3 digits"}, {"shifted"}),
@@ -66,12 +95,12 @@ PATHS = {
     ),
     "a few fractions": (
         lambda: np.where(_rng().random((900, 2)) < 0.03, 0.1, _rng().integers(0, 9, (900, 2))),
-        {"1 digits", "deferred", "2 digits", "3 digits"},
+        {"1 digits", "deferred", "3 digits"},
         {"shifted"},
     ),
     "rare outliers": (lambda: _bursts(2.0**20 + 1), {"1 digits"}, {"shifted"}),
-    "a burst of outliers": (lambda: _bursts(2.0**24 - 1), {"widened"}, {"shifted"}),
-    "a burst of one sign, odd": (lambda: -_bursts(2.0**24 - 1, 4096, 3.0), {"widened"}, {"shifted"}),
+    "a burst of outliers": (lambda: _bursts(2.0**24 - 1), {"uncertified"}, {"shifted"}),
+    "a burst of one sign, odd": (lambda: -_bursts(2.0**24 - 1, 4096, 3.0), {"uncertified"}, {"shifted"}),
     "constant next to a power of two": (lambda: np.full((1025, 2), 2.0**40 - 2.0**-12), {"3 digits"}, {"shifted"}),
     "subnormal": (lambda: _rng().integers(-5, 9, (600, 2)) * 5e-324, {"shifted"}, set()),
     "largest": (lambda: _rng().choice([1.7976931348623157e308, -1e308, 3e307], (600, 2)), {"shifted"}, set()),
@@ -82,7 +111,7 @@ PATHS = {
         set(),
     ),
     "everything in one column": (_mixed, {"shifted"}, set()),
-    "zeros of both signs": (lambda: np.where(_rng().random((600, 2)) < 0.5, 0.0, -0.0), {"1 digits"}, {"deferred"}),
+    "zeros of both signs": (lambda: np.where(_rng().random((600, 2)) < 0.5, 0.0, -0.0), {"integers"}, {"deferred"}),
 }
 
 
@@ -147,31 +176,84 @@ def test_partitions_of_a_hundred_thousand_rows_give_one_digest():
     assert PSR.from_rows(x, labels, classes="group").drop("group") == want
 
 
-@pytest.mark.parametrize("too_fine", [3, 20, 200])
-def test_units_without_certificate_are_tried_again(too_fine, paths, assert_exact):
-    """Units that are far too fine cost retries, and in the end shifts, but not a bit."""
+def _under(plan, x):
+    """Return the packed sums of rows that begin with a plan of ours."""
+    gram = ExactGram(x.shape[1])
+    gram._way = DigitProducts(plan, len(x))
+    gram.add(x)
+    return gram.packed()
+
+
+@pytest.mark.parametrize("too_fine", [3, 20, 200, 800])
+@pytest.mark.parametrize("n_digits", [1, 3, MAX_DIGITS])
+def test_units_without_certificate_are_tried_again(too_fine, n_digits, paths):
+    """Units that are far too fine cost passes, and in the end shifts, but not a bit."""
     x = _rng().normal(size=(700, 2))
     want = ExactGram(2)
     want.add(x)
-    got = ExactGram(2)
-    got._count(len(x), 0)
-    got._add_rows(x, 0, units=np.full(2, -20 - too_fine, dtype=np.int64), n_digits=1)
-    assert got.packed() == want.packed()
-    assert paths["widened"] or paths["shifted"]
+    plan = DigitPlan(np.full(2, -20 - too_fine), np.full(2, n_digits))
+    assert _under(plan, x) == want.packed()
+    assert paths["uncertified"] or paths["shifted"] or paths["3 digits"]
 
 
-def test_retries_and_digits_are_bounded(paths):
-    """Rows that find no certificate in time, or need too many digits, are shifted."""
-    x = np.arange(6.0).reshape(3, 2)
+@pytest.mark.parametrize("too_wide", [3, 40, 500])
+def test_digits_that_do_not_suffice_are_tried_again(too_wide):
+    """Units that are far too wide leave remainders, which are not lost."""
+    x = _rng().normal(size=(700, 2))
     want = ExactGram(2)
     want.add(x)
-    for arguments in ({"retries": _exact._MAX_RETRIES + 1}, {"n_digits": _exact._MAX_DIGITS + 1}):
-        paths.clear()
-        got = ExactGram(2)
-        got._count(len(x), 0)
-        got._add_rows(x, 0, units=np.zeros(2, dtype=np.int64), **({"n_digits": 1} | arguments))
-        assert got.packed() == want.packed()
-        assert set(paths) == {"shifted"}
+    assert _under(DigitPlan(np.array([too_wide, -20]), np.array([1, 2])), x) == want.packed()
+
+
+def test_passes_are_bounded(paths, monkeypatch):
+    """Rows that find no plan in time are shifted, and so are those that no plan suits."""
+    x = _rng().normal(size=(600, 2))
+    want = ExactGram(2)
+    want.add(x)
+    monkeypatch.setattr(_exact, "_MAX_PASSES", 0)
+    assert _under(DigitPlan(np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)), x) == want.packed()
+    assert paths["shifted"]
+    paths.clear()
+    monkeypatch.setattr(_exact, "_choose", lambda _x, _n_passes: None)
+    gram = ExactGram(2)
+    gram.add(x)
+    assert gram.packed() == want.packed()
+    assert set(paths) == {"shifted"}
+
+
+def test_data_that_change_are_exact(assert_exact):
+    """A way that suited the first rows gives way to others when the data change: kinds, scales and counts."""
+    rng = _rng(3)
+    parts = [
+        rng.integers(0, 9, (40_000, 2)).astype(float),
+        rng.normal(size=(3_000, 2)),
+        rng.normal(size=(3_000, 2)) * 2.0**40,
+        rng.normal(size=(3_000, 2)) * 2.0**-40,
+        np.full((3_000, 2), 1e300),
+        rng.integers(0, 2**40, (3_000, 2)).astype(float),
+        np.zeros((3_000, 2)),
+    ]
+    whole = np.concatenate(parts)
+    assert_exact(PSR.from_rows(whole), whole)
+    gram = ExactGram(2)
+    for part in parts:
+        for start in range(0, len(part), 777):
+            gram.add(part[start : start + 777])
+    want = ExactGram(2)
+    want.add(whole)
+    assert gram.packed() == want.packed()
+
+
+def test_many_blocks_are_carried_in_time(paths):
+    """More blocks than int64 holds sums of are moved onto the grid on the way: the largest digits, 200,000 rows."""
+    largest = 2.0**22 - 1
+    gram = ExactGram(1)
+    for _ in range(7):
+        gram.add(np.full((32_768, 1), largest))
+    integers, exponent = gram.packed().to_integers()
+    n_rows, value = 7 * 32_768, int(largest)
+    assert [entry << exponent for entry in integers.tolist()] == [n_rows] * 3 + [n_rows * value, n_rows * value**2]
+    assert paths["_Whole"] > 1
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -180,8 +262,8 @@ def test_shifts_equal_digits(name):
     x = PATHS[name][0]()
     by_digits, by_shifts = ExactGram(x.shape[1]), ExactGram(x.shape[1])
     by_digits.add(x)
-    by_shifts._count(len(x), 0)
-    by_shifts._add_by_shifts(x, 0)
+    by_shifts._n_rows[0] = len(x)
+    by_shifts._shift(x)
     assert by_digits.packed() == by_shifts.packed()
 
 
