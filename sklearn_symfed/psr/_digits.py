@@ -9,6 +9,7 @@ Columns are ordered by that number, so that those which have a ``k``-th digit ar
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,7 @@ DIGIT_BITS = 23
 MAX_DIGITS = 6
 _MAX_UNIT = 900  # units beyond 2**+-900 leave the range in which scaling cannot overflow
 _LEFT_OVER = 0.12  # part of the rows of a sample that a plan may leave over
-_CACHED = 1 << 15  # float64 numbers of one buffer that are worked on at a time
+_CACHED = 1 << 16  # float64 numbers of one buffer that are worked on at a time
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Int64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -114,79 +115,99 @@ class Splitter:
     height : int
         Largest number of rows of a block.
 
-    Attributes
-    ----------
-    stack : ndarray of float64 of shape (1 + sum(plan.widths), height)
-        A row of ones, then the first digits of all columns in ``plan.order``, then the second digits, ...
+    Notes
+    -----
+    Every operation works on whole, contiguous buffers and on operands of one shape: numpy takes two to three times as
+    long to go through parts of a buffer, or to broadcast.
     """
 
     def __init__(self, plan: DigitPlan, height: int) -> None:
         self.plan = plan
-        self.stack = np.empty((1 + sum(plan.widths), height))
-        self.stack[0] = 1.0
-        self._starts = np.cumsum([1, *plan.widths[:-1]]).tolist()
-        self._rows = max(32, _CACHED // len(plan.units))
-        self._rest = np.empty((len(plan.units), self._rows))
-        self._unequal = np.empty(self._rest.shape, dtype=bool)
-        self._scaled: dict[str, tuple[Floats, Floats]] = {}
+        n_columns = len(plan.units)
+        self._group = max(1, min(n_columns, _CACHED // height))  # columns that are worked on at a time
+        self._stack = np.empty((1 + sum(plan.widths)) * height)
+        self._scaled = np.empty(n_columns * height)
+        self._rest = np.empty(self._group * height)
+        self._unequal = np.empty(self._group * height, dtype=bool)
+        self._factors: dict[str, Floats] = {}
 
-    def split(self, rows: Floats) -> Mask | None:
-        """Split rows into the first columns of the stack; return which of them leave a remainder, None for none.
+    def split(self, rows: Floats, padded: int) -> tuple[Floats, Mask | None]:
+        """Split rows into digits.
 
         Parameters
         ----------
         rows : ndarray of float64 or float32 of shape (n_rows, n_columns)
             At most `height` rows, in any memory layout.
+        padded : int
+            Number of rows of the block; those beyond `rows` have no digits.
+
+        Returns
+        -------
+        stack : ndarray of float64 of shape (1 + sum(plan.widths), padded)
+            A row of ones, then the first digits of all columns in ``plan.order``, then the second digits, ...
+        left_over : ndarray of bool of shape (padded,) or None
+            Rows that leave a remainder; None for none.
 
         Raises
         ------
         FloatingPointError
             If a value is too small or too large for the units, or not finite.
         """
-        layout = "C" if rows.strides[1] <= rows.strides[0] else "F"  # go through memory in the order it lies in
-        if layout not in self._scaled:
-            # a factor for every number: numpy multiplies equal shapes much faster than it broadcasts
-            factors = np.empty((self._rows, rows.shape[1]), order=layout)  # type: ignore[call-overload]
-            factors[...] = np.ldexp(1.0, -self.plan.units)
-            self._scaled[layout] = factors, np.empty_like(factors)
-        factors, buffer = self._scaled[layout]
+        plan = self.plan
+        n_rows, n_columns = rows.shape
+        scaled = self._scale(rows, padded)
+        stack = self._stack[: (1 + sum(plan.widths)) * padded].reshape(-1, padded)
+        stack[0] = 1.0
+        scaled[n_rows:] = 0.0
         left_over: Mask | None = None
-        for start in range(0, len(rows), self._rows):
-            some = rows[start : start + self._rows]
-            with np.errstate(under="raise", over="raise", invalid="raise"):
-                scaled = np.multiply(some, factors[: len(some)], out=buffer[: len(some)])
-            found = self._split(scaled, start)
+        for start in range(0, n_columns, self._group):
+            stop = min(start + self._group, n_columns)
+            rest = self._rest[: (stop - start) * padded].reshape(-1, padded)
+            if plan.in_order:
+                np.copyto(rest, scaled.T[start:stop])
+            else:
+                np.take(scaled.T, plan.order[start:stop], axis=0, out=rest)
+            found = self._split(rest, start, stack)
             if found is not None:
-                left_over = np.zeros(len(rows), dtype=bool) if left_over is None else left_over
-                left_over[start : start + self._rows] = found
-        return left_over
+                left_over = found if left_over is None else np.logical_or(left_over, found)
+        if left_over is not None:
+            stack[1:, np.flatnonzero(left_over)] = 0.0
+        return stack, left_over
 
-    def _split(self, scaled: Floats, start: int) -> Mask | None:
-        stop = start + len(scaled)
-        rest = self._rest[:, : len(scaled)]
-        if self.plan.in_order:
-            np.copyto(rest, scaled.T)
-        else:
-            np.take(scaled.T, self.plan.order, axis=0, out=rest)
+    def _scale(self, rows: Floats, padded: int) -> Floats:
+        """Return rows in units, in a buffer of `padded` rows that lies in memory as they do."""
+        layout = "C" if rows.strides[1] <= rows.strides[0] else "F"
+        shape = (padded, rows.shape[1])
+        if layout not in self._factors or self._factors[layout].shape != shape:
+            self._factors[layout] = np.empty(shape, order=layout)  # type: ignore[call-overload]
+            self._factors[layout][...] = np.ldexp(1.0, -self.plan.units)
+        scaled = self._scaled[: rows.shape[1] * padded].reshape(shape, order=layout)  # type: ignore[call-overload]
+        with np.errstate(under="raise", over="raise", invalid="raise"):
+            np.multiply(rows, self._factors[layout][: len(rows)], out=scaled[: len(rows)])
+        return np.asarray(scaled)
+
+    def _split(self, rest: Floats, start: int, stack: Floats) -> Mask | None:
+        """Split columns from `start` on, in units, into their rows of the stack; return a mask of remainders."""
         left_over: Mask | None = None
+        first = 1
         widths = [*self.plan.widths, 0]
-        for k, (first, width, going_on) in enumerate(zip(self._starts, widths[:-1], widths[1:], strict=True)):
-            rest = rest[:width]
+        for k, (width, next_width) in enumerate(itertools.pairwise(widths)):
+            here, going_on = (max(0, min(len(rest), each - start)) for each in (width, next_width))
+            if not here:
+                break
+            rest = rest[:here]
             if k:
                 np.multiply(rest, 2.0**DIGIT_BITS, out=rest)
-            digit = np.rint(rest, out=self.stack[first : first + width, start:stop])
-            if going_on < width:
-                unequal = self._unequal[going_on:width, : len(scaled)]
+            digit = np.rint(rest, out=stack[first + start : first + start + here])
+            if going_on < here:
+                unequal = self._unequal[: (here - going_on) * stack.shape[1]].reshape(-1, stack.shape[1])
                 if np.not_equal(rest[going_on:], digit[going_on:], out=unequal).any():
                     found = np.asarray(unequal.any(axis=0))
                     left_over = found if left_over is None else np.logical_or(left_over, found)
             if going_on:
                 np.subtract(rest[:going_on], digit[:going_on], out=rest[:going_on])
+            first += width
         return left_over
-
-    def blank(self, mask: Mask) -> None:
-        """Zero the digits of some rows."""
-        self.stack[1:, np.flatnonzero(mask)] = 0.0
 
 
 def _exponent(magnitudes: Floats) -> Int64:

@@ -71,17 +71,14 @@ class DigitProducts:
         FloatingPointError
             If a value is too small or too large for the plan, or infinite.  Nothing was added.
         """
-        mask = self._splitter.split(rows)
-        if mask is not None:
-            if mask.mean() > _HOPELESS:
-                return rows.copy()
-            self._splitter.blank(mask)
-        used, block = len(rows), self._products.height
-        padded = used if used <= block else -(-used // block) * block
-        self._splitter.stack[1:, used:padded] = 0.0
-        if not self._products.add(self._splitter.stack[:, :padded]):
+        block = self._products.height
+        padded = len(rows) if len(rows) <= block else -(-len(rows) // block) * block
+        stack, left_over = self._splitter.split(rows, padded)
+        if left_over is not None and left_over.sum() > _HOPELESS * len(rows):
             return rows.copy()
-        return None if mask is None else rows[mask]
+        if not self._products.add(stack):
+            return rows.copy()
+        return None if left_over is None else rows[left_over[: len(rows)]]
 
     def levels(self) -> Iterator[tuple[Int64, Int64 | int]]:
         """Yield augmented Gram matrices of integers, the count left out, and the exponents of two of their entries."""

@@ -35,7 +35,7 @@ def paths(monkeypatch):
 
     count(IntegerProducts, "add", lambda left, _rows: "integers" if left is None else "no integers")
     count(DigitProducts, "__init__", lambda _, plan, _n_rows: f"{plan.counts.max()} digits")
-    count(Splitter, "blank", lambda _, _mask: "deferred")
+    count(Splitter, "split", lambda found, _rows, _padded: None if found[1] is None else "deferred")
     for scheme in (_Whole, _Paired):
         count(scheme, "_multiply", lambda found, _stack: "uncertified" if found is None else None)
         count(scheme, "_place", lambda _, _levels, name=scheme.__name__: name)
