@@ -45,8 +45,21 @@ format: $(VENV)/.stamp-lint ## Let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.stamp-test ## Run every benchmark
-	@for script in benchmarks/bench_*.py benchmarks/accuracy.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+# A forced kernel of OpenBLAS would not be the machine's own.
+BENCH = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE SYMFED_TRIPS=$(TRIPS) .venv-bench/bin/python
+TRIPS ?= $(wildcard ../shared/data/taxi/nyc_taxi_840k.parquet)
+
+bench: .venv-bench/.stamp-bench ## Run all benchmarks, and make docs/benchmarks.md of what they find (TRIPS=FILE.parquet)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BENCH) "$$script" --write $(ARGS) || exit 1; done
+	@$(BENCH) benchmarks/page.py
+
+# In an environment of its own: what we are compared with may ask for older releases of what we use.
+.venv-bench/.stamp-bench: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --editable '.[test,plot]'
+	@sed -e '/^#/d' benchmarks/requirements.txt | while read -r peer; do \
+	  .venv-bench/bin/python -m pip install --quiet "$$peer" || echo "Cannot be installed here, hence left out: $$peer"; done
+	@touch $@
 
 docs: $(VENV)/.stamp-venv ## Check that every relative link in README.md and docs/ leads somewhere
 	$(BIN)/python docs/check.py
@@ -56,5 +69,5 @@ wheel: $(VENV)/.stamp-build ## Build the source archive and the wheel into dist/
 	$(BIN)/python -m build
 
 clean: ## Remove environments, caches and built files
-	rm -rf $(VENV) .venv-lowest build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

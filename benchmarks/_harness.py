@@ -7,6 +7,7 @@ for both.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.metadata
 import importlib.util
@@ -161,6 +162,38 @@ def text_of(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
+@dataclass
+class Options:
+    """What every benchmark is asked."""
+
+    tiny: bool
+    write: bool
+    rounds: int
+
+    @classmethod
+    def parser(cls, text: str | None) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--tiny", action="store_true", help="once, as small as can be: only to see that it runs")
+        parser.add_argument("--write", action="store_true", help="keep the results in benchmarks/results")
+        parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often both sides take turns")
+        return parser
+
+    @classmethod
+    def read(cls, text: str | None, arguments: list[str] | None) -> Options:
+        return cls.of(cls.parser(text).parse_args(arguments))
+
+    @classmethod
+    def of(cls, found: argparse.Namespace) -> Options:
+        return cls(found.tiny, found.write, 1 if found.tiny else found.rounds)
+
+    def finish(self, topic: str, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
+        """Print the tables, and keep them if that was asked for."""
+        for table in tables:
+            show(table)
+        if self.write and not self.tiny:
+            save(topic, tables, plots)
+
+
 def show(table: Table) -> None:
     """Print a table with aligned columns."""
     lines = [table.columns, *([text_of(cell) for cell in row] for row in table.rows)]
@@ -168,8 +201,8 @@ def show(table: Table) -> None:
     print(f"\n{table.title}")
     for line in lines:
         print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    if table.note:
-        print(table.note)
+    marks = "! marks a goal that was missed." if any(line[-1:] == "!" for row in lines for line in row) else ""
+    print(" ".join(filter(None, [table.note, marks])))
 
 
 def save(topic: str, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> Path:

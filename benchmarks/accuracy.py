@@ -29,14 +29,14 @@ import numpy as np
 import scipy.linalg
 from flint import fmpq, fmpq_mat
 from sklearn.linear_model import LinearRegression
-from threadpoolctl import threadpool_info
 
 from sklearn_symfed import PSR, FederatedLinearRegression
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "accuracy.md"
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
+from _harness import blas, processor, version  # noqa: E402 -- beside this script
 from nist_data import REGRESSIONS, digits  # noqa: E402 -- the tests' data, beside the package
 
 Array = np.ndarray
@@ -180,13 +180,6 @@ OPTIONAL: dict[str, tuple[str, Code]] = {
 }
 
 
-def version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 # -- tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -219,27 +212,13 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def processor() -> str:
-    """Return architecture and, where the system tells them, maker and family."""
-    facts = Path("/proc/cpuinfo")
-    text = facts.read_text("utf-8") if facts.exists() else ""
-    found = [re.search(rf"^{key}\s*: (.+)$", text, re.MULTILINE) for key in ("vendor_id", "cpu family")]
-    maker, family = (match[1] if match else "" for match in found)
-    return " ".join([platform.machine(), *([f"{maker} family {family}"] if maker and family else [])])
-
-
 def conditions(codes: dict[str, Code]) -> str:
     """Say what the figures depend on: versions, processor, kernel of BLAS."""
     wanted = ["numpy", "scipy", "scikit-learn", *(name for title, (name, _) in OPTIONAL.items() if title in codes)]
     found = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys(wanted))
-    blas = [
-        f"{each['internal_api']} {each['version']} ({each.get('architecture', 'unknown')} kernel)"
-        for each in threadpool_info()
-        if each["user_api"] == "blas"
-    ]
     missing = dict.fromkeys(name for title, (name, _) in OPTIONAL.items() if title not in codes)
     left_out = f" Not installed, hence left out: {', '.join(missing)}." if missing else ""
-    return f"Python {platform.python_version()}, {found}; {processor()}, {', '.join(sorted(set(blas)))}.{left_out}"
+    return f"Python {platform.python_version()}, {found}; {processor()}, {', '.join(blas())}.{left_out}"
 
 
 def report(*, tiny: bool) -> tuple[str, bool]:

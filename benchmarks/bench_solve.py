@@ -8,32 +8,16 @@ compared with ``scipy.linalg.solve(assume_a="pos")``; both sides start at the PS
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
+from _harness import Options, Side, Table, in_turns, limited, ratio, significant
 
 from sklearn_symfed import PSR
 from sklearn_symfed._least_squares import least_squares, ridge, singular_values, standard_errors
 from sklearn_symfed.decomposition import PrincipalComponents
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
-
-
-def timed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def compare(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float, float]:
-    """Return both medians in milliseconds, and the median ratio."""
-    ours(), theirs()
-    pairs = [(timed(ours), timed(theirs)) for _ in range(rounds)]
-    one, other = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
-    return one, other, statistics.median(a / b for a, b in pairs)
 
 
 def regression(d: int, condition: float = 1.0) -> PSR:
@@ -65,60 +49,46 @@ def labelled(d: int) -> PSR:
     return PSR.from_rows(rng.normal(size=(8 * d, d)) + y[:, None], y, classes=True)
 
 
-def rows(sizes: list[int]) -> list[tuple[str, int, Callable[[], object], Callable[[], object]]]:
-    out: list[tuple[str, int, Callable[[], object], Callable[[], object]]] = []
+def fits(d: int) -> dict[str, tuple[Side, Side]]:
+    psr, hard, classes = regression(d), regression(d, 1e12), labelled(d)
+    features = psr.drop("y")
+    solution = least_squares(psr.moments())
+    return {
+        "ridge": (lambda: ridge(psr.moments()), lambda: float_ridge(psr)),
+        "least squares": (lambda: least_squares(psr.moments()), lambda: float_ridge(psr)),
+        "least squares, condition 1e12": (lambda: least_squares(hard.moments(), tol=0), lambda: float_ridge(hard)),
+        "standard errors": (lambda: standard_errors(psr.moments(), solution.rank), lambda: float_ridge(psr)),
+        "singular values": (lambda: singular_values(features.moments(), d), lambda: float_components(features)),
+        "lda": (
+            lambda: FederatedLinearDiscriminantAnalysis().fit(classes, "y"),
+            lambda: float_discriminant(classes),
+        ),
+        "pca": (lambda: PrincipalComponents(features.moments()).solve(d), lambda: float_components(features)),
+    }
+
+
+def solves(sizes: list[int], only: str, options: Options) -> Table:
+    table = Table(
+        "Solving: correctly rounded from a PSR / float64 from the same moments, one thread",
+        ["fit", "d", "exact, ms", "float64, ms", "ratio"],
+    )
     for d in sizes:
-        psr, hard, classes = regression(d), regression(d, 1e12), labelled(d)
-        features = psr.drop("y")
-        solution = least_squares(psr.moments())
-        out += [
-            ("ridge", d, lambda p=psr: ridge(p.moments()), lambda p=psr: float_ridge(p)),
-            ("least squares", d, lambda p=psr: least_squares(p.moments()), lambda p=psr: float_ridge(p)),
-            (
-                "least squares, condition 1e12",
-                d,
-                lambda p=hard: least_squares(p.moments(), tol=0),
-                lambda p=hard: float_ridge(p),
-            ),
-            (
-                "standard errors",
-                d,
-                lambda p=psr, s=solution: standard_errors(p.moments(), s.rank),
-                lambda p=psr: float_ridge(p),
-            ),
-            (
-                "singular values",
-                d,
-                lambda p=features, d=d: singular_values(p.moments(), d),
-                lambda p=features: float_components(p),
-            ),
-            (
-                "lda",
-                d,
-                lambda p=classes: FederatedLinearDiscriminantAnalysis().fit(p, "y"),
-                lambda p=classes: float_discriminant(p),
-            ),
-            (
-                "pca",
-                d,
-                lambda p=features, d=d: PrincipalComponents(p.moments()).solve(d),
-                lambda p=features: float_components(p),
-            ),
-        ]
-    return out
+        for name, (ours, theirs) in fits(d).items():
+            if name.startswith(only):
+                timed = in_turns({"ours": ours, "theirs": theirs}, options.rounds)
+                milli = [significant(1e3 * statistics.median(each)) for each in timed.values()]
+                table.rows.append([name, d, *milli, ratio(*timed.values())])
+    return table
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiny", action="store_true", help="once, on two columns: only to see that it runs")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[30, 100], help="numbers of columns")
-    parser.add_argument("--only", default="", help="rows whose name begins like this")
-    options = parser.parse_args(arguments)
-    print(f"{'fit':<32}{'d':>5}{'exact, ms':>12}{'float64, ms':>13}{'ratio':>9}")
-    for name, d, ours, theirs in rows([2] if options.tiny else options.sizes):
-        if name.startswith(options.only):
-            one, other, ratio = compare(ours, theirs, 1 if options.tiny else 15 if d <= 30 else 7 if d <= 100 else 3)
-            print(f"{name:<32}{d:>5}{one:>12.2f}{other:>13.2f}{ratio:>9.1f}")
+    parser = Options.parser(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100], help="numbers of columns")
+    parser.add_argument("--only", default="", help="fits whose name begins like this")
+    found = parser.parse_args(arguments)
+    options = Options.of(found)
+    with limited(1):
+        options.finish("solve", [solves([2] if options.tiny else found.sizes, found.only, options)])
 
 
 if __name__ == "__main__":
