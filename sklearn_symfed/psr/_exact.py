@@ -47,18 +47,20 @@ class ExactGram:
     ----------
     n_columns : int
         Width of the chunks.
+    way : object, default=None
+        What `settle` of another kernel returned: the rows here begin the way that the rows there went.
     """
 
-    def __init__(self, n_columns: int) -> None:
+    def __init__(self, n_columns: int, way: IntegerProducts | DigitProducts | None = None) -> None:
         require_exact_blas()
         self.n_columns = n_columns
         self._lanes = Accumulator((n_columns + 1, n_columns + 1))
         self._exponent = 0
-        self._way: IntegerProducts | DigitProducts | None = None
+        self._way = way
         self._n_rows: dict[int, int] = {}
         self._waiting: list[Floats] = []
 
-    def add(self, x: Floats, exponent: int = 0) -> None:
+    def add(self, x: Floats, exponent: int = 0, *, integers: bool = False) -> None:
         """Add the rows of a chunk, each counted ``2**exponent`` times.
 
         Parameters
@@ -67,6 +69,8 @@ class ExactGram:
             In any memory layout.
         exponent : int, default=0
             Exponent of the weight that the rows share.
+        integers : bool, default=False
+            Whether `x` is known to hold nothing but integers, which saves asking.
 
         Raises
         ------
@@ -78,6 +82,8 @@ class ExactGram:
         if exponent != self._exponent:
             self.settle()
             self._exponent = exponent
+        if isinstance(self._way, IntegerProducts):
+            self._way.known = integers
         n_left = self._pass(x) if x.size else 0
         if n_left > _STALE * len(x):
             self._leave()
@@ -153,24 +159,31 @@ class ExactGram:
             self._place(self._way)
         self._way = None
 
-    def settle(self) -> None:
+    def settle(self) -> IntegerProducts | DigitProducts | None:
         """Add the rows that wait, move everything onto the grid, and let go of all buffers.
+
+        Returns
+        -------
+        object
+            The way that rows went last, for another kernel of this width.
 
         Raises
         ------
         NotFiniteError
             If a value was NaN or infinite.
         """
+        way = self._way
         for n_passes in range(1, _MAX_PASSES + 1):
             self._leave()
             if not self._waiting:
-                return
+                return way
             waiting, self._waiting = np.concatenate(self._waiting), []
             self._pass(waiting, n_passes)
         self._leave()
         for rows in self._waiting:
             self._shift(rows)
         self._waiting = []
+        return way
 
     def _shift(self, x: Floats) -> None:
         if not np.isfinite(x).all():

@@ -27,13 +27,20 @@ class IntegerProducts:
     n_columns : int
     height : int
         Largest number of rows of a block.
+
+    Attributes
+    ----------
+    known : bool
+        Whether the rows to come are known to hold nothing but integers.
     """
 
     def __init__(self, n_columns: int, height: int) -> None:
         self.height = height
+        self.known = False
         self._rounded = np.empty(_CACHED)
         self._unequal = np.empty(_CACHED, dtype=bool)
         self._gram = np.empty((n_columns, n_columns))
+        self._integers = np.empty((n_columns, n_columns), dtype=np.int64)
         self._ones = np.ones(height)
         self._sums = np.zeros((n_columns + 1, n_columns + 1), dtype=np.int64)
         self._n_blocks = 0
@@ -71,12 +78,13 @@ class IntegerProducts:
         with np.errstate(all="ignore"):
             if rows.dtype != np.float64:
                 rows = rows.astype(np.float64)
-            if not self._holds_integers(rows):
+            if not (self.known or self._holds_integers(rows)):
                 return rows.copy()
             gram = np.matmul(rows.T, rows, out=self._gram)
             if not gram.diagonal().max() < CERTIFIED:
                 return rows.copy()
-            self._sums[1:, 1:] += gram.astype(np.int64)
+            np.copyto(self._integers, gram, casting="unsafe")
+            self._sums[1:, 1:] += self._integers
             self._sums[0, 1:] += (self._ones[: len(rows)] @ rows).astype(np.int64)
         self._n_blocks += 1
         return None

@@ -20,6 +20,8 @@ from sklearn_symfed.psr._rows import Rows
 
 __all__ = ["learn"]
 
+_COPIED = 1 << 19  # numbers
+
 Array = np.ndarray[Any, Any]
 Cells = dict[Label | None, Limbs]
 Task = tuple[Label | None, slice | Array]  # a class, and some of its rows
@@ -31,7 +33,8 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
     tasks: list[Task] = []
     for label, members in groups.items():
         size = rows.n_rows if members is None else len(members)
-        pieces = [slice(start, min(start + CHUNK_ROWS, size)) for start in range(0, size, CHUNK_ROWS)]
+        height = CHUNK_ROWS if rows.in_place and members is None else _copied_rows(len(rows.schema.names))
+        pieces = [slice(start, min(start + height, size)) for start in range(0, size, height)]
         tasks += [(label, piece if members is None else members[piece]) for piece in pieces]
     n_parts = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
     try:
@@ -55,6 +58,11 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
     return cells
 
 
+def _copied_rows(n_columns: int) -> int:
+    """Return how many rows are copied at a time: they should still lie in a processor's cache when they are learned."""
+    return min(CHUNK_ROWS, max(1024, _COPIED // max(1, n_columns)))
+
+
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
@@ -73,19 +81,18 @@ def _groups(rows: Rows) -> dict[Label | None, Array | None]:
 def _learn_share(rows: Rows, tasks: list[Task]) -> dict[Label | None, ExactGram]:
     """Add up chunks of rows, those of a class one after another."""
     grams: dict[Label | None, ExactGram] = {}
+    gram: ExactGram | None = None
     for label, chunk in tasks:
-        if label not in grams:
-            for gram in grams.values():  # their chunks are over: free the buffers
-                gram.settle()
-            grams[label] = ExactGram(len(rows.schema.names))
-        x, low, split = rows.chunk(chunk)
+        if gram is None or label not in grams:
+            grams[label] = gram = ExactGram(len(rows.schema.names), gram.settle() if gram else None)
+        x, low, split, integers = rows.chunk(chunk)
         weights = None if rows.weights is None else rows.weights[chunk]
         for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):
             if low is None or split is None:
-                grams[label].add(x[some], exponent)
+                gram.add(x[some], exponent, integers=integers)
             else:
-                grams[label].add_split(x[some], low[some], split, exponent)
-    for gram in grams.values():
+                gram.add_split(x[some], low[some], split, exponent)
+    if gram is not None:
         gram.settle()
     return grams
 

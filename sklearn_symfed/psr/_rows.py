@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,31 @@ from sklearn_symfed.psr._decimals import no_decimal, scale_floats, scale_integer
 from sklearn_symfed.psr._labels import Label, encode_labels
 from sklearn_symfed.psr._schema import Schema, checked_decimals, normalised
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Chunk", "Rows", "read_rows"]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63
+_FLOATS = (np.float64, np.float32)
+
+
+class Chunk(NamedTuple):
+    """Some rows, as floats.
+
+    Attributes
+    ----------
+    x : ndarray of float64 or float32 of shape (n, n_columns)
+        Where decimals are declared, the integers that they are when the point is left out.
+    low : ndarray of float64 of shape (n, n_split) or None
+        What must be added to the `split` columns of `x`: integers beyond 2**53 need two floats.
+    split : ndarray of int of shape (n_split,) or None
+    integers : bool
+        Whether all of them are known to be integers.
+    """
+
+    x: Array
+    low: Array | None = None
+    split: Array | None = None
+    integers: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,20 +79,16 @@ class Rows:
     codes: Array | None = None
     weights: Array | None = None
 
-    def chunk(self, rows: slice | Array) -> tuple[Array, Array | None, Array | None]:
-        """Read some rows as floats.
+    @property
+    def in_place(self) -> bool:
+        """Whether a chunk of consecutive rows is read where it lies, without a copy."""
+        return len(self.blocks) == 1 and self.blocks[0].dtype in _FLOATS and not self.schema.decimals
 
-        Returns
-        -------
-        x : ndarray of float64 or float32 of shape (n, n_columns)
-            Where decimals are declared, the integers that they are when the point is left out.
-        low : ndarray of float64 of shape (n, n_split) or None
-            What must be added to the `split` columns of `x`: integers beyond 2**53 need two floats.
-        split : ndarray of int of shape (n_split,) or None
-        """
+    def chunk(self, rows: slice | Array) -> Chunk:
+        """Read some rows as floats."""
         decimals = self.schema.decimals
-        if len(self.blocks) == 1 and self.blocks[0].dtype in (np.float64, np.float32) and not decimals:
-            return self.blocks[0][rows], None, None
+        if self.in_place:
+            return Chunk(_taken(self.blocks[0], rows))
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
         # single columns go into memory one after another, blocks of several row by row: as they lie
         by_rows = len(self.blocks) == 1 and not decimals
@@ -80,7 +97,7 @@ class Rows:
         split: list[int] = []
         start = 0
         for block in self.blocks:
-            part = block[rows]
+            part = _taken(block, rows)
             stop = start + part.shape[1]
             names = self.schema.names[start:stop]
             declared = [(at, decimals[name]) for at, name in enumerate(names) if name in decimals] if decimals else []
@@ -101,7 +118,11 @@ class Rows:
                     low.append(below.astype(np.float64))
                     split.append(start + column)
             start = stop
-        return (x, np.column_stack(low), np.array(split)) if split else (x, None, None)
+        if split:
+            return Chunk(x, np.column_stack(low), np.array(split))
+        kinds = [block.dtype.kind for block in self.blocks for _ in range(block.shape[1])]
+        whole = all(kind in "biu" or name in decimals for kind, name in zip(kinds, self.schema.names, strict=True))
+        return Chunk(x, integers=whole)
 
     def _require_decimals(self, wrong: Array | None, values: Array, column: int, rows: slice | Array) -> None:
         """Raise for the first row marked as wrong; rows of weight zero are left out."""
@@ -125,7 +146,7 @@ class Rows:
         """
         first: tuple[int, int, float] | None = None
         for _, rows in tasks:
-            x, _, _ = self.chunk(rows)
+            x = self.chunk(rows).x
             wrong = ~np.isfinite(x)
             if self.weights is not None:
                 wrong[self.weights[rows] == 0] = False
@@ -201,6 +222,10 @@ def read_rows(
             msg = f"Got {n_rows} rows in X and {len(array)} in {what}, but expected as many."
             raise DataError(msg)
     return Rows(schema, n_rows, tuple(blocks), found, codes, weights)
+
+
+def _taken(block: Array, rows: slice | Array) -> Array:
+    return block[rows] if isinstance(rows, slice) else block.take(rows, axis=0)  # faster than block[rows]
 
 
 def _beyond(integers: Array) -> Array:
