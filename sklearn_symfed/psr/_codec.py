@@ -9,9 +9,10 @@
       header  u32 length, then msgpack [[name, kind] or [name, kind, decimals] ... sorted, class column or nil]
       cells   u32 count, then for each, by ascending label:
         label   u16 length, then msgpack label (nil without class column)
-        keys    u16 count, then i16 each, ascending
-        planes  i32 for each key and entry; entries are rows, sum of squared weights, and the upper triangle of the
-                augmented Gram matrix over the sorted names, row by row
+        exponent i16, width u16
+        planes  one byte for each plane and entry: two's complement of the shortest width that holds every entry, least
+                significant plane first, which has the weight 2**(8 * exponent); entries are rows, sum of squared
+                weights, and the upper triangle of the augmented Gram matrix over the sorted names, row by row
 
 All numbers are little-endian.  A reader checks every length against what is there before it allocates, and refuses
 bytes that are not canonical, so that equal digests mean equal canonical bytes and the other way round.
@@ -57,8 +58,8 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
     for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
         packed = msgpack.packb(label)
-        out += [struct.pack("<H", len(packed)), packed, struct.pack("<H", len(state.keys))]
-        out += [np.array(state.keys, dtype="<i2").tobytes(), state.planes.astype("<i4").tobytes()]
+        octets, exponent = state.to_octets()
+        out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(octets)), octets.tobytes()]
     return b"".join(out)
 
 
@@ -96,15 +97,20 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
     length = packed_length(len(schema.names))
     for _ in range(reader.number("<I", "number of classes", MAX_LABELS)):
         label = _read_label(reader, schema)
-        keys = reader.array("<i2", reader.number("<H", "number of planes", 2 * _MAX_KEY + 1), "plane keys").astype(int)
-        planes = reader.array("<i4", len(keys) * length, "planes").reshape(len(keys), length).astype(np.int32)
-        if not len(keys) or np.any(np.diff(keys) <= 0) or np.abs(keys).max() > _MAX_KEY or not planes.any(axis=1).all():
+        exponent = reader.number("<h", "exponent", 4 * _MAX_KEY)
+        width = reader.number("<H", "width", 8 * _MAX_KEY + 4)
+        octets = reader.array("<u1", width * length, "planes").reshape(width, length)
+        try:
+            if not width or exponent < -4 * _MAX_KEY or exponent + width > 4 * _MAX_KEY + 4:
+                raise ValueError  # noqa: TRY301
+            state = Limbs.from_octets(octets, exponent)
+        except ValueError:
             msg = "Got a PSR whose planes are not in canonical form."
-            raise FormatError(msg)
+            raise FormatError(msg) from None
         if cells and not _ascending(next(reversed(cells)), label):
             msg = "Got a PSR whose class labels are not ascending, or not of one kind."
             raise FormatError(msg)
-        cells[label] = Limbs(length, tuple(keys.tolist()), planes)
+        cells[label] = state
     reader.finish()
     if cells and tuple(sorted(schema.names)) != schema.names:
         index = selection(len(order), order.tolist())

@@ -22,6 +22,7 @@ _HALF = 1 << (LIMB_BITS - 1)
 _ADDS_BEFORE_CARRY = 1 << 28
 
 Int64 = np.ndarray[Any, np.dtype[np.int64]]
+Octets = np.ndarray[Any, np.dtype[np.uint8]]
 Int32 = np.ndarray[Any, np.dtype[np.int32]]
 
 
@@ -100,8 +101,62 @@ class Limbs:
         if not self.keys:
             out[:] = 0
             return out, 0
+        words = self._words()
+        if words.shape[1] == 2:
+            out[:] = words.view("<i8").ravel().tolist()
+        else:
+            raw, step = words.tobytes(), 4 * words.shape[1]
+            out[:] = [int.from_bytes(raw[i : i + step], "little", signed=True) for i in range(0, len(raw), step)]
+        return out, LIMB_BITS * self.keys[0]
+
+    def to_octets(self) -> tuple[Octets, int]:
+        """Return the shortest two's complement that holds every entry, in planes of bytes.
+
+        Returns
+        -------
+        octets : ndarray of uint8 of shape (width, length)
+            Least significant first; the last plane carries the signs.  Width 0 stands for zeros.
+        exponent : int
+            The first plane has the weight ``2**(8 * exponent)``.
+        """
+        if not self.keys:
+            return np.zeros((0, self.length), dtype=np.uint8), 0
+        octets = np.ascontiguousarray(self._words().view(np.uint8).T)
+        low, high = 0, len(octets)
+        while not octets[low].any():
+            low += 1
+        while high - low > 1 and np.array_equal(octets[high - 1], _signs(octets[high - 2])):
+            high -= 1
+        return octets[low:high], 4 * self.keys[0] + low
+
+    @classmethod
+    def from_octets(cls, octets: Octets, exponent: int) -> Limbs:
+        """Read what `to_octets` returned.
+
+        Raises
+        ------
+        ValueError
+            If the planes are not the shortest ones.
+        """
+        if not len(octets):
+            return cls(octets.shape[1])
+        redundant = len(octets) > 1 and np.array_equal(octets[-1], _signs(octets[-2]))
+        if redundant or not octets[0].any():
+            msg = "Got planes of bytes that are not the shortest ones, but expected no more than it takes."
+            raise ValueError(msg)
+        key, below = divmod(exponent, 4)
+        n_words = -(-(below + len(octets)) // 4)
+        whole = np.zeros((4 * n_words, octets.shape[1]), dtype=np.uint8)
+        whole[below : below + len(octets)] = octets
+        whole[below + len(octets) :] = _signs(octets[-1])
+        words = np.ascontiguousarray(whole.T).view("<u4").astype(np.int64)
+        words[:, -1] = words[:, -1].astype(np.int32)  # the last one is signed
+        return cls.carried(octets.shape[1], {key + j: np.ascontiguousarray(words[:, j]) for j in range(n_words)})
+
+    def _words(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        """Return two's complement over ``2**(32 * keys[0])``: little-endian uint32 of shape (length, n_words)."""
         low, n_words = self.keys[0], self.keys[-1] - self.keys[0] + 2
-        words = np.zeros((self.length, n_words), dtype="<u4")  # two's complement, the last word carries the sign
+        words = np.zeros((self.length, n_words), dtype="<u4")
         carry = np.zeros(self.length, dtype=np.int64)
         index = 0
         for j in range(n_words):
@@ -111,12 +166,7 @@ class Limbs:
                 index += 1
             words[:, j] = value & _MASK
             carry = value >> LIMB_BITS
-        if n_words == 2:
-            out[:] = words.view("<i8").ravel().tolist()
-        else:
-            raw, step = words.tobytes(), 4 * n_words
-            out[:] = [int.from_bytes(raw[i : i + step], "little", signed=True) for i in range(0, len(raw), step)]
-        return out, LIMB_BITS * low
+        return words
 
     def take(self, index: np.ndarray[Any, Any]) -> Limbs:
         """Return the entries at `index`; planes that become zero are dropped."""
@@ -158,6 +208,11 @@ class Limbs:
     def __bool__(self) -> bool:
         """Tell whether any entry differs from zero."""
         return bool(self.keys)
+
+
+def _signs(octets: Octets) -> Octets:
+    """Return the plane that goes on above a last one: 255 for negative entries, else 0."""
+    return np.where(octets > 127, np.uint8(255), np.uint8(0))
 
 
 class Accumulator:

@@ -21,13 +21,12 @@ from sklearn_symfed.psr import PSR, Schema
 from sklearn_symfed.psr._codec import MAGIC, VERSION
 
 # Format 1 of `_golden()`: a change here is a new version of the format, and this one stays readable.
-GOLDEN_DIGEST = "b0bc3821aa3e2597cef561e2ea5ccef36d1d398e9be02cd1c10669f2f7ffce73"
+GOLDEN_DIGEST = "501cf0275ae85132ed8026a1470177bfde529cc9fe5210db35092a498c8baf3e"
 GOLDEN = bytes.fromhex(
     "53594d462d505352010002000000010000001f000000929292a27830a76e756d6572696392a27831a76e756d65726963a46c"
-    "617465020000000300a26e6f0200ffff0000000000000000000000000000000000800000004000000040000000c000000010"
-    "02000000020000000200000005000000feffffff0b000000feffffff040000000400a3796573030000000100020001000000"
-    "0100000001000000000000000000000000000000000000000000000000000000000000000000000000000000000100000000"
-    "000000000000000000000000000000000000000000000000000000000000000000000000000000000100"
+    "617465020000000300a26e6fffff0200000000804040c01002020204fe0bfd040400a379657300000b000101010000000000"
+    "0000000000000000000000000000000000000000000000000000000000000000000000000100000000000000000000000000"
+    "000000000000000000000000000000000000000000000000000000000001"
 )
 
 
@@ -45,15 +44,23 @@ def _bytes(
     header = msgpack.packb([[[name, kind] for name in columns], classes]) if header is None else header
     out = [magic, struct.pack("<HI", version, len(order)), np.array(order, "<u2").tobytes()]
     out += [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
-    for label, planes in cells:
+    for label, state in cells:
         packed = label if isinstance(label, bytes) else msgpack.packb(label)
-        out += [struct.pack("<H", len(packed)), packed, struct.pack("<H", len(planes))]
-        out += [np.array([key for key, _ in planes], "<i2").tobytes()]
-        out += [np.array(plane, "<i4").tobytes() for _, plane in planes]
+        exponent, planes = state if isinstance(state, tuple) else _planes(0, state)
+        out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(planes)), *planes]
     return b"".join(out)
 
 
-_ONE = [(0, [1, 1, 1, 2, 4])]  # one row of one column: rows, w2, w, sum, square
+def _planes(exponent, integers):
+    """Return an exponent and planes of bytes: the shortest two's complement of integers over 2**(8 * exponent)."""
+    width = 1
+    while any(not -(1 << (8 * width - 1)) <= value < 1 << (8 * width - 1) for value in integers):
+        width += 1
+    rows = [value.to_bytes(width, "little", signed=True) for value in integers]
+    return exponent, [bytes(plane) for plane in zip(*rows, strict=True)]
+
+
+_ONE = [1, 1, 1, 2, 4]  # one row of one column: rows, w2, w, sum, square
 
 
 def test_the_format_is_pinned():
@@ -170,8 +177,8 @@ def test_noise_is_refused():
 
 
 _TWO = ("a", "b")
-_B = [(0, [1, 1, 1, 2, 3, 4, 6, 9])]
-_SMALL = [(0, [1, 1, 1, 0, 0])]
+_B = [1, 1, 1, 2, 3, 4, 6, 9]
+_SMALL = [1, 1, 1, 0, 0]
 
 ODD = {
     "nothing": (b"", "ends within its magic"),
@@ -204,12 +211,18 @@ ODD = {
     "a header of bytes": (_bytes(header=msgpack.packb([[[b"a", "numeric"]], None])), "header"),
     "a deep header": (_bytes(header=b"\x91" * 1000 + b"\xc0", columns=["a"] * 20), "header"),
     "a header with lone surrogates": (_bytes(header=b"\x92\x91\x92\xa3\xed\xa0\x80\xa7numeric\xc0"), "damaged header"),
-    "no planes": (_bytes(cells=[(None, [])]), "canonical"),
-    "a plane of zeros": (_bytes(cells=[(None, [*_ONE, (1, [0] * 5)])]), "canonical"),
-    "planes that descend": (_bytes(cells=[(None, [(1, [1, 1, 1, 2, 4]), *_ONE])]), "canonical"),
-    "a plane twice": (_bytes(cells=[(None, _ONE * 2)]), "canonical"),
-    "a plane beyond the grid": (_bytes(cells=[(None, [*_ONE, (129, [0, 0, 0, 0, 1])])]), "canonical"),
-    "a plane below the grid": (_bytes(cells=[(None, [(-32768, [0, 0, 0, 0, 1]), *_ONE])]), "canonical"),
+    "no planes": (_bytes(cells=[(None, (0, []))]), "canonical"),
+    "a plane of zeros": (_bytes(cells=[(None, (0, [bytes(5)]))]), "canonical"),
+    "a plane of zeros below": (_bytes(cells=[(None, (-1, [bytes(5), *_planes(0, _ONE)[1]]))]), "canonical"),
+    "a plane of signs too many": (_bytes(cells=[(None, (0, [*_planes(0, _ONE)[1], bytes(5)]))]), "canonical"),
+    "a plane of negative signs too many": (
+        _bytes(cells=[(None, (0, [bytes([1, 1, 1, 254, 4]), bytes([0, 0, 0, 255, 0])]))]),
+        "canonical",
+    ),
+    "planes beyond the grid": (_bytes(cells=[(None, _planes(512, [1, 1, 1, 2, 2**35]))]), "canonical"),
+    "planes that begin beyond the grid": (_bytes(cells=[(None, _planes(513, _ONE))]), "exponent 513"),
+    "planes below the grid": (_bytes(cells=[(None, _planes(-513, _ONE))]), "canonical"),
+    "too many planes": (_bytes(cells=[(None, (-512, [bytes([1] * 5)] * 1029))]), "width 1029"),
     "a label without class column": (_bytes(cells=[("x", _ONE)]), "label of type str"),
     "no label": (_bytes(classes="late", cells=[(None, _ONE)]), "label of type NoneType"),
     "a float label": (_bytes(classes="late", cells=[(1.0, _ONE)]), "label of type float"),
@@ -226,18 +239,18 @@ ODD = {
     "True beside 1": (_bytes(classes="late", cells=[(True, _ONE), (1, _ONE)]), "one kind"),
     "False beside 1": (_bytes(classes="late", cells=[(False, _ONE), (1, _ONE)]), "one kind"),
     "int beside str": (_bytes(classes="late", cells=[(1, _ONE), ("a", _ONE)]), "one kind"),
-    "negative rows": (_bytes(cells=[(None, [(0, [-1, -1, -1, -2, -4])])]), "a negative number of rows"),
-    "half a row": (_bytes(cells=[(None, [(-1, [-(2**31), 0, 0, 0, 0]), (0, [2, 1, 1, 1, 1])])]), "a fraction of a row"),
-    "sums without rows": (_bytes(cells=[(None, [(0, [0, 1, 1, 2, 4])])]), "sums without rows"),
-    "squares without rows": (_bytes(cells=[(None, [(0, [0, 0, 0, 0, 4])])]), "sums without rows"),
-    "rows without weights": (_bytes(cells=[(None, [(0, [1, 0, 0, 0, 0])])]), "sum of weights"),
-    "negative weights": (_bytes(cells=[(None, [(0, [1, 1, -1, 0, 0])])]), "sum of weights"),
-    "more squared weight than weight": (_bytes(cells=[(None, [(0, [2, 5, 2, 0, 0])])]), "sum of weights"),
-    "more weight than rows have": (_bytes(cells=[(None, [(0, [2, 2, 3, 0, 0])])]), "sum of weights"),
-    "a negative diagonal": (_bytes(cells=[(None, [(0, [1, 1, 1, 0, -4])])]), "negative sum of squares"),
-    "a sum beyond its squares": (_bytes(cells=[(None, [(0, [1, 1, 1, 3, 4])])]), "larger than its squares allow"),
+    "negative rows": (_bytes(cells=[(None, [-1, -1, -1, -2, -4])]), "a negative number of rows"),
+    "half a row": (_bytes(cells=[(None, _planes(-1, [384, 256, 256, 256, 256]))]), "a fraction of a row"),
+    "sums without rows": (_bytes(cells=[(None, [0, 1, 1, 2, 4])]), "sums without rows"),
+    "squares without rows": (_bytes(cells=[(None, [0, 0, 0, 0, 4])]), "sums without rows"),
+    "rows without weights": (_bytes(cells=[(None, [1, 0, 0, 0, 0])]), "sum of weights"),
+    "negative weights": (_bytes(cells=[(None, [1, 1, -1, 0, 0])]), "sum of weights"),
+    "more squared weight than weight": (_bytes(cells=[(None, [2, 5, 2, 0, 0])]), "sum of weights"),
+    "more weight than rows have": (_bytes(cells=[(None, [2, 2, 3, 0, 0])]), "sum of weights"),
+    "a negative diagonal": (_bytes(cells=[(None, [1, 1, 1, 0, -4])]), "negative sum of squares"),
+    "a sum beyond its squares": (_bytes(cells=[(None, [1, 1, 1, 3, 4])]), "larger than its squares allow"),
     "a bad class among good ones": (
-        _bytes(classes="late", cells=[("a", _ONE), ("b", [(0, [1, 1, 1, 0, -4])])]),
+        _bytes(classes="late", cells=[("a", _ONE), ("b", [1, 1, 1, 0, -4])]),
         "negative sum of squares",
     ),
 }
@@ -262,7 +275,8 @@ def test_the_odd_bytes_are_odd_for_their_own_reason():
         _bytes(classes="late", cells=[("a", _ONE), ("b", _ONE)]),
         _bytes(classes="late", cells=[(False, _ONE), (True, _ONE)]),
         _bytes(classes="late", cells=[(-5, _ONE), (2**63 - 1, _ONE)]),
-        _bytes(cells=[(None, [*_ONE, (128, [0, 0, 0, 0, 1])])]),
+        _bytes(cells=[(None, [1, 1, 1, 2, 4 << 2000])]),
+        _bytes(cells=[(None, _planes(-512, [1 << 4096] * 3 + [5, 1]))]),
     ):
         assert PSR.from_bytes(data).to_bytes() == data
 
@@ -278,8 +292,8 @@ def test_the_odd_bytes_are_odd_for_their_own_reason():
         _bytes()[:-4] + struct.pack("<I", 2**32 - 1),
         _bytes()[:-4] + struct.pack("<I", 100_000),
         _bytes(classes="late")[:-4] + struct.pack("<IH", 1, 65_535),
-        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<H", 65_535),
-        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<H", 257) + bytes(514),
+        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<hH", 0, 65_535),
+        _bytes()[:-4] + struct.pack("<IH", 1, 1) + b"\xc0" + struct.pack("<hH", 0, 1028) + bytes(514),
     ],
 )
 def test_declared_sizes_are_not_believed(data):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,3 +116,21 @@ def test_planes_cannot_be_written():
     limbs = Limbs.from_integers([1, 2])
     with pytest.raises(ValueError, match="read-only"):
         limbs.planes[0, 0] = 5
+
+
+@given(st.lists(st.integers(-(2**300), 2**300), max_size=6), st.integers(-40, 40))
+def test_octets_are_the_shortest_and_come_back(integers, exponent):
+    """Planes of bytes hold every entry, none is superfluous, and reading them gives the vector again."""
+    limbs = Limbs.from_integers(integers, exponent)
+    octets, first = limbs.to_octets()
+    values = [int.from_bytes(bytes(entry), "little", signed=True) for entry in octets.T]
+    assert [Fraction(value) * Fraction(256) ** first for value in values] == [
+        Fraction(value) * Fraction(2) ** exponent for value in integers
+    ]
+    assert Limbs.from_octets(octets, first) == limbs
+    if any(integers):
+        assert octets[0].any()
+        bits = max((value if value >= 0 else ~value).bit_length() for value in values) + 1
+        assert len(octets) == -(-bits // 8)
+    else:
+        assert len(octets) == 0
