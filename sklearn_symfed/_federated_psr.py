@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +24,16 @@ from sklearn_symfed.exceptions import (
     SchemaError,
 )
 from sklearn_symfed.federation import Federation, PulseReport, Status, Store
-from sklearn_symfed.psr import PSR, frame_names
+from sklearn_symfed.psr import (
+    PSR,
+    RowBuffer,
+    as_table,
+    batches,
+    frame_names,
+    is_stream,
+    without_column,
+    without_rows,
+)
 
 __all__ = ["FederatedPSR"]
 
@@ -32,6 +41,9 @@ Array = np.ndarray[Any, Any]
 
 _opening = threading.RLock()
 """Two threads that touch a node for the first time open its home once."""
+
+_OF_MERGED_ROWS = ("mean_", "var_", "scale_", "n_samples_seen_")
+_FEW = 64  # so many rows, at most, wait to be learned together
 
 
 class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -111,6 +123,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     _store: Store
     _membership: Federation | None
+    _buffer: RowBuffer | None = None  # rows of a node without home or federation that wait to be learned
+    _outdated = False  # whether the fitted attributes do not know of rows that wait, or waited
 
     def __init__(
         self,
@@ -157,7 +171,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+        X : array-like or DataFrame of shape (n_samples, n_features), PSR, or iterator
+            An iterator yields batches, single rows, or pairs ``(X, y)`` or triples ``(X, y, sample_weight)`` of either;
+            one batch at a time is held in memory, and all of them are learned, or none.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels where `classes` says so, else more columns to learn: a target, say.  They are not transformed.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -181,9 +197,11 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         self._adopt(features)
         return self._refresh()
 
-    @fit_context
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
         """Learn more rows.
+
+        Without home and federation, single rows are checked at once and learned together, when there are many or
+        anything is asked of the node.
 
         Parameters
         ----------
@@ -204,11 +222,24 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         FederationError
             If other rows were learned under this `batch_id`.
         """
-        first = self._node().local is None or not hasattr(self, "n_features_in_")  # peers' order binds nobody
+        if sample_weight is None and batch_id is None and self._buffer is not None and self._wait(self._buffer, X, y):
+            return self
+        self._learn_at_once(X, y, sample_weight, batch_id)
+        return self
+
+    @fit_context
+    def _learn_at_once(self, X: Any, y: Any, sample_weight: Any, batch_id: str | None) -> None:
+        node = self._node()
+        first = node.local is None or not hasattr(self, "n_features_in_")  # peers' order binds nobody
         psr, features = self._read(X, y, sample_weight, first=first)
-        self._node().learn(psr, batch_id)
+        node.learn(psr, batch_id)
         self._adopt(features)
-        return self._refresh()
+        self._refresh()
+        if self.home is None and not isinstance(node, Federation):
+            known = self.local_psr_
+            with _opening:
+                if self._buffer is None:
+                    self._buffer = RowBuffer(known, getattr(X, "dtype", None))
 
     @fit_context
     def forget(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
@@ -244,8 +275,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         self : object
         """
         self._node().reset()
-        for name in ("n_features_in_", "feature_names_in_", "mean_", "var_", "scale_", "n_samples_seen_"):
+        for name in ("n_features_in_", "feature_names_in_", *_OF_MERGED_ROWS):
             self.__dict__.pop(name, None)
+        self._outdated = False
         return self
 
     # -- transforming ------------------------------------------------------------------------------------------------
@@ -424,10 +456,11 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
         Doing so twice does nothing.
         """
+        hasattr(self, "mean_")  # whatever waited is learned
         for part in (getattr(self, "_membership", None), getattr(self, "_store", None)):
             if part is not None:
                 part.close()
-        self._closed = True
+        self._closed, self._buffer = True, None
 
     def __enter__(self) -> Self:
         return self
@@ -475,6 +508,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
         if getattr(self, "_closed", False):
             raise FederationError("This node was closed; FederatedPSR.open(home) takes its home up again.")
+        self._learn_what_waits(close=True)  # what follows may change what rows must fit
         with _opening:
             if not hasattr(self, "_store"):
                 store = Store.open(self.home, must_exist=must_exist)
@@ -536,7 +570,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     def _features_of(self, X: Any) -> Any:
         """Return the columns of a DataFrame without the class column."""
         names, classes = frame_names(X), self._class_column()
-        return X[[name for name in names if name != classes]] if names is not None and classes in names else X
+        return without_column(X, classes) if names is not None and classes in names else X
 
     def _known_decimals(self) -> dict[str, int]:
         """Return the decimals of the columns that the node knows."""
@@ -554,29 +588,85 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             if y is not None or sample_weight is not None:
                 raise DataError("Got y or sample_weight with a PSR, but expected none: a PSR holds them.")
             return X, list(X.names) if first else None
+        X = as_table(X)
+        features: list[str] = []
         psr = PSR.from_rows(
-            X,
+            self._stream(X, features, first=first) if is_stream(X) else X,
             y,
             classes=self._class_column(),
             decimals=self._known_decimals() if self.decimals is None and not anew else self.decimals,
             sample_weight=sample_weight,
             n_jobs=self.n_jobs,
         )
-        features = self._features_of(X)
         if psr.n_rows == 0:
             why = "" if sample_weight is None else " sample_weight is zero for all rows."
             raise DataError(f"Found array with 0 sample(s) while a minimum of 1 is required.{why}")
+        if not is_stream(X):
+            features = self._named_features(X, first=first)
+        return psr, features
+
+    def _stream(self, stream: Iterator[Any], features: list[str], *, first: bool) -> Iterator[Any]:
+        """Check the columns of each batch; the first one says what the features are."""
+        for X, y, weight in batches(stream):
+            names = self._named_features(X, first=first)
+            features.extend(names if not features else ())
+            yield X, y, weight
+            del X, y, weight  # before the next is asked for
+
+    def _named_features(self, X: Any, *, first: bool) -> list[str]:
+        """Return the features of rows, which must be those of the node unless they are its first."""
+        features, names = self._features_of(X), frame_names(X)
         if not first:
-            if frame_names(X) is None and hasattr(self, "feature_names_in_"):
+            if names is None and hasattr(self, "feature_names_in_"):
                 raise SchemaError(
                     "Got rows without column names, but expected a DataFrame with columns "
                     f"{self.feature_names_in_.tolist()}."
                 )
-            validate_data(
-                self, features if frame_names(X) is None else features[:0], reset=False, skip_check_array=True
-            )
-        names = frame_names(features)
-        return psr, generated_names(np.asarray(features).shape[1]) if names is None else names
+            checked = features if names is None else without_rows(features)
+            validate_data(self, checked, reset=False, skip_check_array=True)
+        return frame_names(features) or generated_names(np.shape(features)[1])
+
+    # -- rows that wait ----------------------------------------------------------------------------------------------
+
+    def _wait(self, buffer: RowBuffer, X: Any, y: Any) -> bool:
+        """Keep a few rows, checked, to be learned together with more; False if they are to be learned at once."""
+        if y is None and self.classes is None and self.decimals is None and buffer.take(X):
+            pass
+        elif isinstance(X, PSR) or is_stream(X) or not 0 < _length(X) <= _FEW or not self._declares(buffer):
+            return False
+        else:
+            rows = buffer.read(as_table(X), y, self._class_column())
+            self._named_features(as_table(X), first=False)
+            if not buffer.add(rows):
+                return False
+        if not self._outdated:
+            self._outdated = True
+            for name in _OF_MERGED_ROWS:
+                self.__dict__.pop(name, None)
+        if len(buffer) >= buffer.most:
+            self._learn_what_waits()
+        return True
+
+    def _declares(self, buffer: RowBuffer) -> bool:
+        """Tell whether the parameters still say what the rows that wait were read by."""
+        known = buffer.schema
+        return self.decimals in (None, known.decimals) and self.classes in (None, True, known.classes)
+
+    def _learn_what_waits(self, *, close: bool = False) -> None:
+        buffer = self._buffer
+        if buffer is None:
+            return
+        buffer.hand_over((self._membership or self._store).learn, self.n_jobs, close=close)
+        if close:
+            with _opening:
+                self._buffer = None if self._buffer is buffer else self._buffer
+
+    def __getattr__(self, name: str) -> Any:
+        """Set the fitted attributes that rows which waited have outdated."""
+        if name in _OF_MERGED_ROWS and self.__dict__.get("_outdated"):
+            self._node()
+            self._refresh()
+        return super().__getattribute__(name)  # raises what a property raised, too
 
     def _adopt(self, features: list[str] | None) -> None:
         """Take these columns as the features, in this order."""
@@ -588,6 +678,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     def _refresh(self) -> Self:
         """Set the fitted attributes from the merged rows."""
+        self._outdated = False
         psr = self._merged()
         if psr is None:
             return self
@@ -595,7 +686,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         if not hasattr(self, "n_features_in_"):
             self._adopt(list(psr.names))
         if psr.n_rows == 0:
-            for name in ("mean_", "var_", "scale_", "n_samples_seen_"):
+            for name in _OF_MERGED_ROWS:
                 self.__dict__.pop(name, None)
             return self
         names = getattr(self, "feature_names_in_", generated_names(self.n_features_in_))
@@ -624,8 +715,10 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             raise FederationError(
                 "A node with a home or a membership cannot be pickled or copied: pickle its psr_, or use clone()."
             )
+        hasattr(self, "mean_")  # whatever waited is learned
         state = {**super().__getstate__()}
         state.pop("_membership", None)
+        state.pop("_buffer", None)
         store = state.pop("_store", None)
         return {**state, "_local": None if store is None else store.local}
 
@@ -635,3 +728,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         if local is not None:
             self._store, self._membership = Store.open(None), None
             self._store.reset(local)
+
+
+def _length(X: Any) -> int:
+    return len(X) if hasattr(X, "__len__") else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -87,6 +88,13 @@ _ROWS = {
     "a negative weight": (lambda: (_rows(), None, np.full(30, -1.0)), DataError, "sample_weight in row 0"),
     "weights of another length": (lambda: (_rows(), None, np.ones(29)), DataError, "sample_weight of shape"),
     "weights that are all zero": (lambda: (_rows(), None, np.zeros(30)), DataError, "zero"),
+    "NaN in a later batch of a stream": (
+        lambda: iter([_rows(), _with("dose", np.nan)]),
+        DataError,
+        "column 'dose', row 7 .* row 30 of the stream",
+    ),
+    "an empty stream": (lambda: iter(()), DataError, "at least one batch"),
+    "rows of different lengths in a stream": (lambda: iter([[1.0, 2.0], [1.0]]), DataError, "different lengths"),
 }
 
 
@@ -96,6 +104,14 @@ def _fit(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
 
 def _forget_others(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
     node.forget(_rows(31))
+
+
+def _broken_stream(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
+    def stream() -> Iterator[pd.DataFrame]:
+        yield _rows()
+        raise ConnectionError("the line is down")
+
+    node.partial_fit(stream())
 
 
 def _other_decimals(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
@@ -144,6 +160,7 @@ def _home_in_use(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
 _CALLS = {
     "`fit` on a member": (_fit, FederationError, "member"),
     "forgetting what was not learned": (_forget_others, ForgetError, "never learned"),
+    "a stream that fails in the middle": (_broken_stream, ConnectionError, "line is down"),
     "other decimals": (_other_decimals, SchemaError, "'fee': 3 instead of 2"),
     "other rows under a known `batch_id`": (_same_batch_other_rows, FederationError, "batch_id='one'"),
     "a full disk at home": (_full_disk_at_home, StoreError, "full"),
@@ -240,4 +257,5 @@ def test_the_docs_list_every_case():
     page = _DOCS.read_text(encoding="utf-8")
     carrier = {"a full disk at the carrier": (None, TransportError, "")}
     for case, (_, error, _) in {**_ROWS, **_CALLS, **carrier}.items():
-        assert f"| {case} | `{error.__name__}`" in page, case
+        shown = "whatever it raised" if error is ConnectionError else f"`{error.__name__}`"
+        assert f"| {case} | {shown}" in page, case

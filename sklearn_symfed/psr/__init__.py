@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from sklearn_symfed.psr._columns import NamedColumns, column_at, frame_names, plain_array, plain_table, read_columns
+from sklearn_symfed.psr._buffer import RowBuffer
+from sklearn_symfed.psr._columns import (
+    NamedColumns,
+    as_table,
+    column_at,
+    frame_names,
+    plain_array,
+    plain_table,
+    read_columns,
+    without_column,
+    without_rows,
+)
 from sklearn_symfed.psr._labels import encode_labels, sorted_labels
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR
 from sklearn_symfed.psr._schema import Schema, normalised
+from sklearn_symfed.psr._stream import batches, is_stream
 
 __all__ = [
     "PSR",
     "Moments",
     "NamedColumns",
+    "RowBuffer",
     "Schema",
+    "as_table",
+    "batches",
     "column_at",
     "encode_labels",
     "frame_names",
+    "is_stream",
     "normalised",
     "plain_array",
     "plain_table",
     "quotient",
     "read_columns",
     "sorted_labels",
+    "without_column",
+    "without_rows",
 ]

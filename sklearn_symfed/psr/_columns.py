@@ -6,6 +6,7 @@ is refused.  Messages name columns and row positions, never values.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "EXACT_IN_FLOAT64",
     "NamedColumns",
     "as_numbers",
+    "as_table",
     "column_at",
     "frame_names",
     "name_of",
@@ -28,6 +30,8 @@ __all__ = [
     "plain_array",
     "plain_table",
     "read_columns",
+    "without_column",
+    "without_rows",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +62,7 @@ def frame_names(data: Any) -> list[str] | None:
     """
     if not _is_frame(data):
         return None
-    names = list(data.columns)
+    names = list(data.column_names if _is_arrow(data) else data.columns)
     strings = [isinstance(name, str) for name in names]
     if all(strings):
         return [str(name) for name in names]
@@ -78,7 +82,27 @@ def name_of(y: Any) -> str | None:
 
 def column_at(frame: Any, position: int) -> Any:
     """Return a column of a DataFrame by its position: names may occur twice."""
-    return frame.iloc[:, position] if hasattr(frame, "iloc") else frame[list(frame.columns)[position]]
+    if hasattr(frame, "iloc"):
+        return frame.iloc[:, position]
+    return frame.column(position) if _is_arrow(frame) else frame[list(frame.columns)[position]]
+
+
+def as_table(data: Any) -> Any:
+    """Return a pyarrow ``RecordBatch`` as the ``Table`` that it is; anything else as it is."""
+    if type(data).__name__ == "RecordBatch" and "pyarrow" in sys.modules:
+        return sys.modules["pyarrow"].Table.from_batches([data])
+    return data
+
+
+def without_column(frame: Any, name: str) -> Any:
+    """Return a DataFrame without a column."""
+    names = [each for each in frame_names(frame) or [] if each != name]
+    return frame.select(names) if _is_arrow(frame) else frame[names]
+
+
+def without_rows(frame: Any) -> Any:
+    """Return the columns of a DataFrame, empty."""
+    return frame.slice(0, 0) if _is_arrow(frame) else frame[:0]
 
 
 def read_columns(
@@ -173,12 +197,11 @@ def not_finite(what: str, name: str, row: int) -> DataError:
 
 
 def _is_frame(data: Any) -> bool:
-    if not hasattr(data, "columns") or not hasattr(data, "__getitem__"):
-        return False
-    if not hasattr(data, "iloc") and hasattr(data, "column_names"):
-        msg = f"Got a {type(data).__name__}, but expected an array or a DataFrame: convert it, with .to_pandas()."
-        raise DataTypeError(msg)
-    return True
+    return hasattr(data, "columns") and hasattr(data, "__getitem__")
+
+
+def _is_arrow(data: Any) -> bool:
+    return not hasattr(data, "iloc") and hasattr(data, "column_names")
 
 
 def as_numbers(array: Array, name: str, digits: int | None = None) -> Array:
@@ -187,7 +210,7 @@ def as_numbers(array: Array, name: str, digits: int | None = None) -> Array:
     if kind == "O":
         return _objects_as_numbers(array, name, digits)
     if kind in "biu" or (kind == "f" and array.dtype.itemsize <= 8):
-        return array.astype(np.float64) if array.dtype in (np.float16, np.bool_) else array
+        return array
     advice = {
         "f": "extended precision would be rounded: convert to float64 yourself",
         "c": "Complex data not supported",

@@ -8,20 +8,21 @@ from __future__ import annotations
 import html
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn_symfed.exceptions import ForgetError, FormatError, SchemaError
+from sklearn_symfed.exceptions import DataError, ForgetError, FormatError, SchemaError
 from sklearn_symfed.psr import _codec
 from sklearn_symfed.psr._labels import Label, sorted_labels
 from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
 from sklearn_symfed.psr._learn import learn
 from sklearn_symfed.psr._limbs import Limbs
 from sklearn_symfed.psr._moments import Moments
-from sklearn_symfed.psr._rows import read_rows
+from sklearn_symfed.psr._rows import Rows, read_rows
 from sklearn_symfed.psr._schema import Schema, normalised
+from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
 
 __all__ = ["PSR"]
 
@@ -83,8 +84,10 @@ class PSR:
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Finite numbers.  Columns of an array are called ``x0, x1, ...``.
+        X : array-like or DataFrame of shape (n_samples, n_features), or iterator
+            Finite numbers.  Columns of an array are called ``x0, x1, ...``.  DataFrames are those of pandas and
+            polars, and pyarrow's ``Table`` and ``RecordBatch``.  An iterator yields batches, single rows, or pairs
+            ``(X, y)`` or triples ``(X, y, sample_weight)`` of either; one batch at a time is held in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels where `classes` says so, else more numeric columns: called by their own name, or ``y``, or
             ``y0, y1, ...``.
@@ -106,8 +109,26 @@ class PSR:
         SchemaError
             If names occur twice, or the class column is missing.
         """
+        if is_stream(X):
+            if y is not None or sample_weight is not None:
+                msg = "Got y or sample_weight beside a stream, but expected its items to be pairs (X, y) or triples."
+                raise DataError(msg)
+            return cls._of_stream(pieces(X, classes, decimals), n_jobs)
         rows = read_rows(X, y, classes=classes, decimals=decimals, sample_weight=sample_weight)
         return cls(rows.schema, learn(rows, n_jobs))
+
+    @classmethod
+    def _of_stream(cls, stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> PSR:
+        total: PSR | None = None
+        for first, rows in stream:
+            with counted_from(first):
+                part = cls(rows.schema, learn(rows, n_jobs))
+                total = part if total is None else total + part
+            del rows  # before the next is asked for
+        if total is None:
+            msg = "Got a stream without rows, but expected at least one batch: its columns are not known."
+            raise DataError(msg)
+        return total
 
     @classmethod
     def zero(cls, schema: Schema) -> PSR:

@@ -15,6 +15,7 @@ from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import (
     EXACT_IN_FLOAT64,
     as_numbers,
+    as_table,
     column_at,
     frame_names,
     name_of,
@@ -136,6 +137,19 @@ class Rows:
             raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
         raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])
 
+    def check(self) -> None:
+        """Raise unless every value can be learned.
+
+        Raises
+        ------
+        DataError
+            Names the first column and row that cannot.
+        """
+        every = slice(0, self.n_rows)
+        x, _, _ = self.chunk(every)
+        if not np.isfinite(x if self.weights is None else x[self.weights != 0]).all():
+            raise self.complain([(None, every)])
+
     def complain(self, tasks: Iterable[tuple[Label | None, slice | Array]]) -> DataError:
         """Return the error that names the first row position, and its first column, that is not finite.
 
@@ -188,7 +202,7 @@ def read_rows(
     if not (classes is None or isinstance(classes, (str, bool, np.bool_))):
         msg = f"Got classes of type {type(classes).__name__}, but expected a column name, True or None."
         raise SchemaError(msg)
-    decimals = checked_decimals(decimals)
+    X, y, decimals = as_table(X), as_table(y), checked_decimals(decimals)
     class_name: str | None = None
     labels: Any = None
     in_frame: str | None = None  # the class column, where X holds it

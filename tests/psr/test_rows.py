@@ -144,7 +144,7 @@ BAD = {
     "sparse": ((sparse.csr_matrix(_OK),), {}, DataTypeError, "dense data is required"),
     "a sparse array": ((sparse.csr_array(_OK),), {}, DataTypeError, "dense data is required"),
     "np.matrix": ((np.asmatrix(_OK),), {}, DataTypeError, "np.asarray()"),
-    "a pyarrow table": ((pa.table({"a": [CANARY]}),), {}, DataTypeError, ".to_pandas()"),
+    "NaN in a pyarrow table": ((pa.table({"a": [CANARY, None]}),), {}, DataError, "NaN: column 'a', row 1 "),
     "complex": ((_OK.astype(complex),), {}, DataTypeError, "Complex data not supported"),
     "complex as objects": ((_objects(1j * CANARY),), {}, DataTypeError, "Complex data not supported"),
     "longdouble": ((_OK.astype(np.longdouble),), {}, DataTypeError, "extended precision would be rounded"),

@@ -1,0 +1,136 @@
+"""Rows that arrive one at a time and wait to be learned together: a row alone costs as much as hundreds in a batch.
+
+Rows are checked when they arrive, so that learning them later cannot fail.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sklearn_symfed.psr._labels import MAX_LABELS, Label, sorted_labels
+from sklearn_symfed.psr._learn import learn
+from sklearn_symfed.psr._psr import PSR
+from sklearn_symfed.psr._rows import Rows, read_rows
+from sklearn_symfed.psr._schema import Schema
+from sklearn_symfed.psr._stream import alike, joined, rows_of_a_piece
+
+__all__ = ["RowBuffer"]
+
+Array = np.ndarray[Any, Any]
+_NARROW = 60  # a row of fewer columns is added up faster by Python than by numpy
+
+
+class RowBuffer:
+    """A waiting room for rows that are to be added to a PSR; any number of threads may bring some.
+
+    Parameters
+    ----------
+    known : PSR
+        What was learned so far.  Rows must fit it.
+    dtype : dtype or None
+        Type of the arrays of one row that `take` accepts; None for none.
+
+    Attributes
+    ----------
+    schema : Schema
+        That of what was learned.
+    most : int
+        So many rows are worth learning.
+    """
+
+    def __init__(self, known: PSR, dtype: Any = None) -> None:
+        self.schema: Schema = known.schema
+        self.most = rows_of_a_piece(len(known.names))
+        self._lock = threading.RLock()
+        self._labels: tuple[Label, ...] = known.labels
+        plain = known.names == tuple(f"x{i}" for i in range(len(known.names))) and known.schema == Schema(known.names)
+        takes = plain and dtype in (np.float64, np.float32)
+        self._shape, self._dtype = (1, len(known.names)) if takes else None, np.dtype(dtype if takes else np.float64)
+        self._zeros = np.zeros(len(known.names), self._dtype)
+        self._closed = False
+        self._plain: list[bytes] = []  # one array each: the cheapest copy
+        self._others: list[list[Rows]] = []
+        self._n_others = 0
+
+    def __len__(self) -> int:
+        return len(self._plain) + self._n_others
+
+    def take(self, X: Any) -> bool:
+        """Keep an array of one row of floats, if it is one and finite: the short way."""
+        if type(X) is not np.ndarray or X.shape != self._shape or X.dtype != self._dtype:
+            return False
+        if not self._finite(X):
+            return False
+        with self._lock:
+            if self._closed:
+                return False
+            self._plain.append(X.tobytes())
+        return True
+
+    def _finite(self, X: Array) -> bool:
+        """Tell whether one row is finite; False, too, where its sum is not."""
+        if len(self._zeros) <= _NARROW:
+            return math.isfinite(sum(X.tolist()[0]))
+        with np.errstate(invalid="ignore"):
+            return bool(X.dot(self._zeros).item() == 0.0)  # zero times infinity or NaN is NaN
+
+    def read(self, X: Any, y: Any, classes: str | bool | None) -> Rows:
+        """Return rows that can be learned.
+
+        Raises
+        ------
+        DataError, SchemaError
+            If they cannot.
+        """
+        rows = read_rows(X, y, classes=classes, decimals=self.schema.decimals)
+        rows.check()
+        return rows
+
+    def add(self, rows: Rows) -> bool:
+        """Keep rows that were `read`; False where they are not to wait.
+
+        Raises
+        ------
+        SchemaError
+            If their columns do not match what was learned, or their labels are of another kind.
+        """
+        self.schema.require_match(rows.schema)
+        with self._lock:
+            sorted_labels([*self._labels[:1], *rows.labels])  # of one kind
+            if self._closed or not rows.n_rows or len(self._labels) + len(self) + rows.n_rows > MAX_LABELS:
+                return False
+            self._labels = self._labels or rows.labels
+            for group in self._others:
+                if alike(group[0], rows):
+                    group.append(_owned(rows))
+                    break
+            else:
+                self._others.append([_owned(rows)])
+            self._n_others += rows.n_rows
+        return True
+
+    def hand_over(self, receive: Callable[[PSR], Any], n_jobs: int | None, *, close: bool = False) -> None:
+        """Learn the rows that wait, give their statistics away, and let go of them; they stay if that fails.
+
+        A buffer that was closed takes no more rows.
+        """
+        with self._lock:
+            groups = list(self._others)
+            if self._plain:
+                block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, len(self._zeros))
+                groups.append([Rows(self.schema, len(block), (block,))])
+            if groups:
+                parts = (PSR(rows.schema, learn(rows, n_jobs)) for rows in map(joined, groups))
+                receive(sum(parts, PSR.zero(self.schema)))
+                self._plain, self._others, self._n_others = [], [], 0
+            self._closed = close
+
+
+def _owned(rows: Rows) -> Rows:
+    """Return rows that do not change when the arrays do that they were read from."""
+    return Rows(rows.schema, rows.n_rows, tuple(block.copy() for block in rows.blocks), rows.labels, rows.codes)
