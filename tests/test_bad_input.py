@@ -91,7 +91,7 @@ _ROWS = {
     "NaN in a later batch of a stream": (
         lambda: iter([_rows(), _with("dose", np.nan)]),
         DataError,
-        "column 'dose', row 7 .* row 30 of the stream",
+        "column 'dose', row 37",
     ),
     "an empty stream": (lambda: iter(()), DataError, "at least one batch"),
     "rows of different lengths in a stream": (lambda: iter([[1.0, 2.0], [1.0]]), DataError, "different lengths"),
