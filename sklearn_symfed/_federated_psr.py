@@ -624,7 +624,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
                 )
             checked = features if names is None else without_rows(features)
             validate_data(self, checked, reset=False, skip_check_array=True)
-        return frame_names(features) or generated_names(np.shape(features)[1])
+        width = features.shape[1] if hasattr(features, "shape") else np.asarray(features).shape[1]
+        return frame_names(features) or generated_names(width)
 
     # -- rows that wait ----------------------------------------------------------------------------------------------
 
