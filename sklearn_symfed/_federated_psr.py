@@ -624,8 +624,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
                 )
             checked = features if names is None else without_rows(features)
             validate_data(self, checked, reset=False, skip_check_array=True)
-        width = features.shape[1] if hasattr(features, "shape") else np.asarray(features).shape[1]
-        return frame_names(features) or generated_names(width)
+        own = frame_names(features)
+        shape = () if own else features.shape if hasattr(features, "shape") else np.asarray(features).shape
+        return own or generated_names(shape[1])
 
     # -- rows that wait ----------------------------------------------------------------------------------------------
 

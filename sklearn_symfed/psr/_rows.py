@@ -146,7 +146,7 @@ class Rows:
             Names the first column and row that cannot.
         """
         every = slice(0, self.n_rows)
-        x, _, _ = self.chunk(every)
+        x = self.chunk(every).x
         if not np.isfinite(x if self.weights is None else x[self.weights != 0]).all():
             raise self.complain([(None, every)])
 
