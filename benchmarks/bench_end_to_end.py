@@ -19,7 +19,7 @@ import numpy as np
 from _averaging import MOST_ROUNDS, TOLERANCE, Outcome, best_setting, distance, in_simulation, without_engine
 from _harness import Options, Table, has, limited, significant
 
-from sklearn_symfed import FederatedPSR, FederatedRidge
+from sklearn_symfed import FederatedPSR, FederatedRidge, Schema
 
 N_NODES, N_ROWS, N_COLUMNS, ALPHA = 10, 10_000, 10, 1.0
 Node = tuple[np.ndarray, np.ndarray]
@@ -42,10 +42,11 @@ def federation(folder: Path, n_nodes: int) -> list[FederatedPSR]:
     """Found a federation in a folder; every node joins, and knows all others."""
     url = f"dir://{folder}/carrier"
     nodes = [FederatedPSR(home=folder / f"node-{number}") for number in range(n_nodes)]
-    nodes[0].create_federation("bench", url)
-    for node in nodes[1:]:
-        node.join(url)
-    while not all(len(node.peers_) == n_nodes - 1 and node.converged_ for node in nodes):
+    schema = Schema([*(f"x{number}" for number in range(N_COLUMNS)), "y"])
+    nodes[0].create_federation("bench", url, schema=schema, on_recovery_key=lambda _: None)
+    for number, node in enumerate(nodes[1:], 1):
+        node.join(*nodes[0].invite(f"node-{number}"))
+    while not all(node.is_member and len(node.peers_) == n_nodes - 1 and node.converged_ for node in nodes):
         for node in nodes:
             node.pulse()
     return nodes

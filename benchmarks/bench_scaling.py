@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from _harness import Options, Plot, Side, Table, in_turns, limited, significant
 from bench_learn import by_chunks, data_of, plain
-from bench_merge import node_among
+from bench_merge import node_among, slot_of
 from sklearn.decomposition import IncrementalPCA
 from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_symfed import PSR
-from sklearn_symfed.federation._envelope import Mark
-from sklearn_symfed.federation._peers import Slot
 
 ROUNDS = 5
 N_COLUMNS, N_ROWS = 30, 32_768
@@ -55,7 +53,7 @@ def with_classes(n_rows: int, n_classes: int) -> dict[str, Side]:
 def among_peers(n_members: int, repeats: int) -> dict[str, Side]:
     x = data_of("float64", N_COLUMNS, 4096, None).x
     psrs = [PSR.from_rows(part) for part in np.split(x, 16)]
-    slots = [Slot(Mark(1, version, psr.digest), psr) for version, psr in enumerate(psrs[:2], 2)]
+    slots = [slot_of(version, psr) for version, psr in enumerate(psrs[:2], 2)]
     node = node_among(n_members, psrs)
     held = [psrs[number % 16] for number in range(n_members)]
     grams = [part.T @ part for part in np.split(x, 16)]

@@ -6,8 +6,9 @@ The one file that joins both halves: statistics as values, and a federation that
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,10 +24,11 @@ from sklearn_symfed.exceptions import (
     NothingLearnedError,
     SchemaError,
 )
-from sklearn_symfed.federation import Federation, PulseReport, Status, Store
+from sklearn_symfed.federation import Federation, Member, PulseReport, Status, Store, parse_schedule
 from sklearn_symfed.psr import (
     PSR,
     RowBuffer,
+    Schema,
     as_table,
     batches,
     frame_names,
@@ -81,6 +83,10 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         The sum over the other members' newest.
     peers_ : list of str
         The other members.
+    members_ : list of Member
+        All members, this node included: role, fingerprint, rows, version, digest, age.
+    fingerprint_ : str
+        Of this node's keys: what the admin should see of it.
     converged_ : bool
         Whether all members are known to hold the same.
     mean_, var_, scale_ : ndarray of shape (n_features_in_,) or None
@@ -97,8 +103,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     Notes
     -----
-    In this release messages between members are neither encrypted nor authenticated: use a carrier that only members
-    can read and write.  Members see one another's statistics, never rows.
+    Messages between members are encrypted and signed; a carrier sees who writes to whom, when and how much.  Members
+    see one another's statistics, never rows; nothing guards yet against statistics of very few rows.
 
     Membership is state of the node, not a parameter: a clone is a fresh local estimator; pickling a member raises.
 
@@ -190,8 +196,10 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         DataError, SchemaError
             If the rows cannot be learned; nothing was changed.
         """
-        if self.is_member:
-            raise FederationError("This node is a member, and fit would wipe what its peers rely on: use partial_fit.")
+        if self._takes_part():
+            raise FederationError(
+                "This node is a member of a federation, and fit would wipe what it learned: use partial_fit."
+            )
         psr, features = self._read(X, y, sample_weight, first=True, anew=True)
         self._store.reset(psr)
         self._adopt(features)
@@ -331,11 +339,21 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     @property
     def is_member(self) -> bool:
-        """Whether this node belongs to a federation."""
-        return self._exists() and isinstance(self._node(), Federation)
+        """Whether this node is on the roster of a federation; not yet while it joins, not any more once removed."""
+        return self._takes_part() and self._federation().is_member
 
-    def create_federation(self, name: str, url: str, *, member: str | None = None, schedule: str = "30s") -> Self:
-        """Found a federation, as its first member.
+    def create_federation(
+        self,
+        name: str,
+        url: str,
+        *,
+        member: str | None = None,
+        schema: Schema | None = None,
+        schedule: str = "30s",
+        topology: str = "decentralised",
+        on_recovery_key: Callable[[str], object] | None = None,
+    ) -> Self:
+        """Found a federation, as its first member and admin.
 
         Parameters
         ----------
@@ -345,8 +363,14 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             Its carrier: ``dir:///mnt/share/flights`` or ``memory://flights``.
         member : str, default=None
             Name of this node; by default the name of its home folder.
+        schema : Schema, default=None
+            The columns that all members learn; by default those of the first rows that an admin learns.
         schedule : str, default="30s"
-            Time between the pulses of `start_pulsing`: ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``.
+            Time between the pulses of `start_pulsing`, on all members: ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``.
+        topology : {"decentralised", "centralised"}, default="decentralised"
+            Whether members send to all others, or to the admins, who pass it on.
+        on_recovery_key : callable, default=None
+            Is handed the recovery key, a str; by default it is printed.  Nothing keeps it: see `recover`.
 
         Returns
         -------
@@ -356,22 +380,91 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         ------
         FederationError
             If the node is a member already.
+        SchemaError
+            If rows that were learned before do not fit the schema.
         TransportError
             If the carrier cannot be reached.
         """
         self._require_no_member()
-        self._membership = Federation.create(self._store, name, url, self._member_name(member), schedule)
+        self._take_membership(
+            Federation.create(
+                self._store,
+                name,
+                url,
+                self._member_name(member),
+                schedule,
+                schema=schema,
+                topology=topology,
+                on_recovery_key=on_recovery_key or _print_recovery_key(name),
+            )
+        )
         return self._refresh()
 
-    def join(self, url: str, *, member: str | None = None, schedule: str = "30s", take_over: bool = False) -> Self:
-        """Join a federation; its members answer at their next pulse.
+    def invite(self, member: str, expires: str = "2h", *, admin: bool = False) -> tuple[str, str]:
+        """Make an invite for somebody who is to become a member, and a code without which it says nothing.
+
+        Hand over the invite by any means, and the code by another.  It works once, for this name.  The answer to
+        whoever uses it goes out with this node's pulses.
 
         Parameters
         ----------
-        url, member, schedule
-            As in `create_federation`.
-        take_over : bool, default=False
-            Take the place of a member of this name whose home is gone; what it had published is replaced.
+        member : str
+            The name that the invited will have.  The name of a member makes an invite for its successor, say after
+            its home was lost: the rows of the one who makes way go when the successor is admitted.
+        expires : str, default="2h"
+            For how long, by this node's clock.
+        admin : bool, default=False
+            Whether the invited will be an admin, too.
+
+        Returns
+        -------
+        invite, code : str, str
+
+        Raises
+        ------
+        FederationError
+            If this node is no admin.
+        """
+        return self._federation().invite(member, expires, admin=admin)
+
+    def join(self, invite: str, code: str, *, wait: str | float | None = None) -> Self:
+        """Join the federation of an invite: send the request, which the admin's next pulse answers.
+
+        Until then nothing can be learned, since the federation's columns come with the answer.
+
+        Parameters
+        ----------
+        invite, code : str
+            As the admin's `invite` returned them.
+        wait : str, default=None
+            Pulse for so long, ``"5m"`` say, until the admin has answered.  None returns at once; `pulse` later.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        InviteError
+            If the invite was altered, the code is not its, or, while waiting, the admin refused.
+        FederationError
+            If the node is a member already, or the wait was in vain.
+        TransportError
+            If the carrier cannot be reached.
+        """
+        self._require_no_member()
+        self._take_membership(Federation.join(self._store, invite, code))
+        if wait is not None:
+            self._federation().wait(parse_schedule(wait))
+        return self._refresh()
+
+    def leave(self, *, forget: bool) -> Self:
+        """Leave the federation, once an admin has pulsed; what was learned stays in this node.
+
+        Parameters
+        ----------
+        forget : bool
+            Whether the rows that this node has published go with it, or stay in what the others hold.
 
         Returns
         -------
@@ -380,12 +473,108 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         Raises
         ------
         FederationError
-            If the node is a member already, or a member of this name is there.
-        TransportError
-            If the carrier cannot be reached.
+            If it is the only admin of others, or has rows that are not published but are to stay.
         """
-        self._require_no_member()
-        self._membership = Federation.join(self._store, url, self._member_name(member), schedule, take_over=take_over)
+        self._federation().leave(forget=forget)
+        return self._leave_if_done()
+
+    def remove(self, member: str) -> Self:
+        """Take a member off the roster with its rows, and change the key; the others hear of it with the next pulse.
+
+        Parameters
+        ----------
+        member : str
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        FederationError
+            If this node is no admin, or there is no such member.
+        """
+        self._federation().remove(member)
+        return self._refresh()
+
+    def promote(self, member: str) -> Self:
+        """Make a member an admin, who invites and removes as this node does.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().promote(member)
+        return self
+
+    def rotate_key(self) -> Self:
+        """Change the key that messages are sealed with; members get the new one with the next pulses.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().rotate_key()
+        return self
+
+    def set_schedule(self, schedule: str) -> Self:
+        """Change the time between pulses, on all members.
+
+        Parameters
+        ----------
+        schedule : str
+            ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().set_schedule(schedule)
+        return self
+
+    def recover(self, recovery_key: str) -> Self:
+        """Make this member the only admin, by the key that was printed when the federation was created.
+
+        Parameters
+        ----------
+        recovery_key : str
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().recover(recovery_key)
+        return self
+
+    def request_full_sync(self) -> Self:
+        """Have all members send their statistics again, at their next pulses after this node's.
+
+        Returns
+        -------
+        self : object
+        """
+        self._federation().request_full_sync()
+        return self
+
+    def relay(self, other: FederatedPSR) -> Self:
+        """Learn what another federation holds, as one source that a later call replaces.
+
+        Parameters
+        ----------
+        other : FederatedPSR
+            A member of the other federation, on this machine.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        FederationError
+            If rows of one member would count twice.
+        """
+        theirs = other._federation()
+        self._federation().learn_federation(theirs.id, theirs.merged_or_raise(), theirs.origins)
         return self._refresh()
 
     def pulse(self) -> PulseReport:
@@ -404,7 +593,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             If this node is not a member.
         """
         report = self._federation().pulse()
-        self._refresh()
+        self._leave_if_done()
         return report
 
     def start_pulsing(self, interval: str | None = None) -> Self:
@@ -483,7 +672,15 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     @property
     def peers_(self) -> list[str]:
         federation = self._federation()
-        return [member.name for member in federation.members if member.name != federation.member]
+        return [m.name for m in federation.members if m.name != federation.member and m.role != "left"]
+
+    @property
+    def members_(self) -> list[Member]:
+        return self._federation().members
+
+    @property
+    def fingerprint_(self) -> str:
+        return self._federation().fingerprint
 
     @property
     def converged_(self) -> bool:
@@ -531,8 +728,25 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     def _require_no_member(self) -> None:
         node = self._node()
-        if isinstance(node, Federation):
+        if isinstance(node, Federation) and node.is_member:
             raise FederationError(f"This node is already {node.member!r} of the federation at {node.url}.")
+
+    def _take_membership(self, membership: Federation | None) -> None:
+        """Put a membership in the place of the one that was, if any."""
+        old, self._membership = self._membership, membership
+        if old is not None:
+            old.close()
+
+    def _leave_if_done(self) -> Self:
+        membership = self._federation()
+        if membership.left:
+            membership.forget_membership()
+            self._take_membership(None)
+        return self._refresh()
+
+    def _takes_part(self) -> bool:
+        """Tell whether there is a federation that this node is, was or is about to be in."""
+        return self._exists() and isinstance(self._node(), Federation)
 
     def _exists(self) -> bool:
         """Tell whether there is anything to open: looking at a node must not create its home."""
@@ -560,12 +774,8 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """Return the declared class column, or the one that the node's schema already has."""
         if self.classes is not None:
             return self.classes
-        if not hasattr(self, "_known_classes") and self.is_member and self._federation().name is None:
-            raise NothingLearnedError(
-                "The federation's columns are not known yet: pulse until a member has answered, or declare the class "
-                "column (classes=..., False for none)."
-            )
-        return getattr(self, "_known_classes", None)
+        schema = self._federation().schema if self._takes_part() else None
+        return getattr(self, "_known_classes", None) if schema is None else schema.classes
 
     def _features_of(self, X: Any) -> Any:
         """Return the columns of a DataFrame without the class column."""
@@ -713,7 +923,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        if self.home is not None or self.is_member:
+        if self.home is not None or self._takes_part():
             raise FederationError(
                 "A node with a home or a membership cannot be pickled or copied: pickle its psr_, or use clone()."
             )
@@ -734,3 +944,12 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
 def _length(X: Any) -> int:
     return len(X) if hasattr(X, "__len__") else 0
+
+
+def _print_recovery_key(name: str) -> Callable[[str], None]:
+    def show(key: str) -> None:
+        sys.stdout.write(
+            f"Recovery key of federation {name!r}, shown this once; keep it apart from every home:\n  {key}\n"
+        )
+
+    return show

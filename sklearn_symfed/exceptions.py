@@ -8,10 +8,12 @@
     │   └── ForgetError                 rows that cannot have been learned, hence cannot be forgotten
     ├── SchemaError (ValueError)        columns, kinds or classes that do not fit together
     ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
+    ├── AuthenticationError (ValueError)  bytes that do not come from where they say, or were altered
     ├── ArithmeticModeError (RuntimeError)   a BLAS or a floating-point mode in which exactness does not hold
     ├── FederationError (RuntimeError)  local misuse: not a member, already a member, closed, ...
     │   ├── NotAMemberError (AttributeError)      what only members have
     │   ├── NothingLearnedError (NotFittedError)  no columns are known: neither own rows nor a peer's
+    │   ├── InviteError (ValueError)    an invite or code that cannot be used: wrong, altered, expired, used, refused
     │   ├── SettingError (ValueError)   a name, URL or schedule that cannot be used
     │   └── StoreError                  a home that cannot be opened, read or written
     └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
@@ -27,11 +29,13 @@ from sklearn.exceptions import NotFittedError
 
 __all__ = [
     "ArithmeticModeError",
+    "AuthenticationError",
     "DataError",
     "DataTypeError",
     "FederationError",
     "ForgetError",
     "FormatError",
+    "InviteError",
     "NotAMemberError",
     "NothingLearnedError",
     "PayloadTooLargeError",
@@ -67,6 +71,10 @@ class FormatError(SymfedError, ValueError):
     """Bytes are not a valid PSR, message or home of a version that this release reads."""
 
 
+class AuthenticationError(SymfedError, ValueError):
+    """Bytes do not authenticate: another key or code sealed or signed them, or they were altered."""
+
+
 class ArithmeticModeError(SymfedError, RuntimeError):
     """Sums of products are not exact in the way in which this process computes."""
 
@@ -81,6 +89,10 @@ class NotAMemberError(FederationError, AttributeError):
 
 class NothingLearnedError(FederationError, NotFittedError):
     """Neither this node nor a peer that it has heard has learned any rows."""
+
+
+class InviteError(FederationError, ValueError):
+    """An invite cannot be used: wrong code, altered, expired, used before, or refused by the admin."""
 
 
 class SettingError(FederationError, ValueError):

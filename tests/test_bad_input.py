@@ -130,13 +130,23 @@ def _full_disk_at_home(node: FederatedPSR, _: Path, patch: pytest.MonkeyPatch) -
     node.partial_fit(_rows(9), batch_id="two")
 
 
+def _join_at(folder: Path) -> None:
+    """Join by an invite of a federation that is at that folder for others."""
+    place = folder.parent / "elsewhere"
+    url = f"dir://{place}"
+    admin = FederatedPSR().create_federation("f", url, member="a", on_recovery_key=lambda _: None)
+    admin._federation()._store.set("url", f"dir://{folder}")
+    with admin:
+        FederatedPSR().join(*admin.invite("x"))
+
+
 def _join_missing_directory(_: FederatedPSR, place: Path, __: pytest.MonkeyPatch) -> None:
-    FederatedPSR().join(f"dir://{place}/nowhere", member="x")
+    _join_at(place / "nowhere")
 
 
 def _join_file(_: FederatedPSR, place: Path, __: pytest.MonkeyPatch) -> None:
     (place / "file").write_text("not a folder")
-    FederatedPSR().join(f"dir://{place}/file", member="x")
+    _join_at(place / "file")
 
 
 def _create_unwritable(_: FederatedPSR, place: Path, patch: pytest.MonkeyPatch) -> None:
@@ -177,8 +187,8 @@ def node(tmp_path):
     """Make a member with 30 rows, published, and a peer that holds them."""
     url = f"dir://{tmp_path}/federation"
     with_home = FederatedPSR(home=tmp_path / "home", classes="late", decimals={"fee": 2})
-    with_home.create_federation("trial", url)
-    peer = FederatedPSR(classes="late").join(url, member="peer")
+    with_home.create_federation("trial", url, on_recovery_key=lambda _: None)
+    peer = FederatedPSR(classes="late").join(*with_home.invite("peer"))
     with_home.partial_fit(_rows(), batch_id="one")
     for _ in range(3):
         with_home.pulse()

@@ -64,7 +64,7 @@ def test_three_airports_and_one_place_fit_identical_models():
     assert "Identical: 48 fitted attributes of 5 models are equal to the last bit" in output
     assert "JFK was killed (SIGKILL)" in output
     assert "which it did not learn twice" in output
-    assert "This first form is not private" in output
+    assert "Members join by invite; what they say is sealed and signed" in output
     assert "51,955" in output  # flights in the file
     assert "50,009" in output  # and those with all values
 

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_symfed import PSR, FederatedPSR, FederatedRidge, fitted_digests
-from sklearn_symfed.exceptions import FederationError, ForgetError
+from sklearn_symfed.exceptions import FederationError, ForgetError, InviteError, SchemaError
 
 
 @pytest.fixture
@@ -37,6 +37,18 @@ def _pulse(*nodes: FederatedPSR, rounds: int = 4) -> None:
     for _ in range(rounds):
         for node in nodes:
             node.pulse()
+
+
+def _found(url: str, **settings: str) -> FederatedPSR:
+    node = FederatedPSR(classes="high")
+    return node.create_federation("f", url, member="a", on_recovery_key=lambda _: None, **settings)
+
+
+def _join(node: FederatedPSR, admin: FederatedPSR, name: str) -> FederatedPSR:
+    """Have a node join by an invite, and both pulse until it is a member."""
+    node.join(*admin.invite(name))
+    admin.pulse(), node.pulse()
+    return node
 
 
 # -- alone -----------------------------------------------------------------------------------------------------------
@@ -225,14 +237,15 @@ def test_scales_that_squares_cannot_hold_are_right():
 
 def test_nodes_reach_one_state_and_identical_models(frame, url):
     """Three nodes, columns in any order, one joining late: all hold the central state and fit the central model."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a")
-    b = FederatedPSR(classes="high").join(url, member="b")
+    a = _found(url)
+    b = _join(FederatedPSR(), a, "b")
     a.partial_fit(frame[:150])
+    _pulse(a, b)
     b.partial_fit(frame[150:300][frame.columns[::-1]])
     _pulse(a, b)
     assert a.converged_
     assert b.converged_
-    c = FederatedPSR(classes="high").join(url, member="c").partial_fit(frame[300:])
+    c = _join(FederatedPSR(), a, "c").partial_fit(frame[300:])
     _pulse(a, b, c)
     central = FederatedPSR(classes="high").fit(frame)
     models = []
@@ -257,8 +270,8 @@ def _order(first: FederatedPSR, second: FederatedPSR) -> list[int]:
 
 def test_forgetting_reaches_the_peers(frame, url):
     """What a member forgets, all forget with the next pulse; reset forgets everything of one member."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
-    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    a = _found(url).partial_fit(frame[:200])
+    b = _join(FederatedPSR(), a, "b").partial_fit(frame[200:])
     _pulse(a, b)
     b.forget(frame[300:])
     _pulse(a, b)
@@ -272,8 +285,8 @@ def test_forgetting_reaches_the_peers(frame, url):
 
 def test_psr_of_sums_some_members(frame, url):
     """psr_of gives what some members published, and names those it does not know."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
-    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    a = _found(url).partial_fit(frame[:200])
+    b = _join(FederatedPSR(), a, "b").partial_fit(frame[200:])
     _pulse(a, b)
     assert a.peers_ == ["b"]
     assert a.psr_of("b") == b.local_psr_
@@ -285,8 +298,8 @@ def test_psr_of_sums_some_members(frame, url):
 
 def test_a_home_is_taken_up_where_it_was_left(frame, url, tmp_path):
     """A closed node comes back with what it learned, its peers, its version and its class column."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
-    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url)
+    a = _found(url).partial_fit(frame[:200])
+    b = _join(FederatedPSR(home=tmp_path / "b"), a, "b")
     b.partial_fit(frame[200:300], batch_id="one")
     _pulse(a, b)
     version = b.status().version
@@ -311,15 +324,17 @@ def test_a_home_works_without_a_federation(frame, tmp_path):
     node = FederatedPSR.open(tmp_path / "n", with_mean=False)
     node.partial_fit(frame[:100], batch_id="one")
     assert node.psr_ == PSR.from_rows(frame[:100], classes="high")
-    node.create_federation("late", f"dir://{tmp_path}/late")
+    keys: list[str] = []
+    node.create_federation("late", f"dir://{tmp_path}/late", on_recovery_key=keys.append)
+    assert len(keys[0].replace("-", "")) == 52
     assert node.pulse().status == "published"
     node.close()
 
 
 def test_a_restored_backup_waits_until_it_is_resumed(frame, url, tmp_path):
     """A home that is behind what its peers hold publishes nothing, says so, and counts again after resume."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
-    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url).partial_fit(frame[200:300])
+    a = _found(url).partial_fit(frame[:200])
+    b = _join(FederatedPSR(home=tmp_path / "b"), a, "b").partial_fit(frame[200:300])
     _pulse(a, b)
     b.close()
     shutil.copytree(tmp_path / "b", tmp_path / "backup")
@@ -339,26 +354,103 @@ def test_a_restored_backup_waits_until_it_is_resumed(frame, url, tmp_path):
     a.close(), b.close()
 
 
-def test_a_name_and_a_place_are_taken_once(frame, url, tmp_path):
-    """A second home under a member's name, and a second founder, are refused; a lost home's place can be taken."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame[:200])
-    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url).partial_fit(frame[200:])
+def test_a_lost_home_is_replaced_by_invite(frame, url, tmp_path):
+    """An invite under a member's name lets a new home take the place of a lost one; a place is founded once."""
+    a = _found(url).partial_fit(frame[:200])
+    b = _join(FederatedPSR(home=tmp_path / "b"), a, "b").partial_fit(frame[200:])
     _pulse(a, b)
-    with pytest.raises(FederationError):
-        FederatedPSR(classes="high").join(url, member="b")
-    with pytest.raises(FederationError):
+    with pytest.raises(FederationError, match="already"):
         FederatedPSR(classes="high").create_federation("f", url, member="c")
     b.close()
     shutil.rmtree(tmp_path / "b")
-    b = FederatedPSR(home=tmp_path / "b", classes="high").join(url, take_over=True).partial_fit(frame[200:300])
+    b = _join(FederatedPSR(home=tmp_path / "b"), a, "b").partial_fit(frame[200:300])
     _pulse(a, b)
     assert a.psr_ == b.psr_ == PSR.from_rows(frame[:300], classes="high")
     a.close(), b.close()
 
 
+def test_an_invite_is_clear_about_what_is_wrong(frame, url):
+    """Wrong codes, altered invites and second uses are errors that say which, where they are made."""
+    a = _found(url).partial_fit(frame)
+    invite, code = a.invite("b")
+    with pytest.raises(InviteError, match="not the one of this invite"):
+        FederatedPSR().join(invite, a.invite("b")[1])
+    with pytest.raises(InviteError, match="altered"):
+        FederatedPSR().join(invite[:-3], code)
+    b = FederatedPSR().join(invite, code)
+    assert b.pulse().status.startswith("pending: admin 'a' (")
+    with pytest.raises(FederationError, match=r"Still admin 'a' .* has not answered"):
+        FederatedPSR().join(invite, code, wait=0.01)
+    a.start_pulsing(0.05)
+    with pytest.raises(InviteError, match="used before"):  # the request that came second is answered second
+        FederatedPSR().join(invite, code, wait="1m")
+    a.close(), b.close()
+
+
+def test_a_federation_has_admins_a_schedule_and_an_end(frame, url, capsys):
+    """Promoting, rotating, a new schedule, a full sync, removing and leaving, as users call them."""
+    a = FederatedPSR(classes="high").create_federation("f", url, member="a", topology="centralised").partial_fit(frame)
+    assert "Recovery key of federation 'f'" in capsys.readouterr().out
+    b, c = _join(FederatedPSR(), a, "b"), _join(FederatedPSR(), a, "c")
+    b.partial_fit(frame[:10]), c.partial_fit(frame[:20])
+    a.promote("b").rotate_key().set_schedule("5m")
+    _pulse(a, b, c)
+    c.request_full_sync()
+    _pulse(a, b, c)
+    assert [(m.name, m.role, m.rows) for m in c.members_] == [
+        ("a", "admin", len(frame)),
+        ("b", "admin", 10),
+        ("c", "member", 20),
+    ]
+    assert c.members_[2].fingerprint == c.fingerprint_
+    assert (c.status().schedule, c.status().epoch, c.status().topology) == ("5m", 2, "centralised")
+    b.remove("a")
+    _pulse(a, b, c)
+    assert b.psr_ == c.psr_ == c.local_psr_ + b.local_psr_
+    assert "no member any more" in a.pulse().status
+    c.leave(forget=False)
+    _pulse(b)
+    c.pulse()
+    assert not c.is_member
+    assert c.local_psr_.n_rows == 20
+    assert b.psr_.n_rows == 30
+    b.leave(forget=True)
+    assert not b.is_member
+    for node in (a, b, c):
+        node.close()
+
+
+def test_a_federation_is_relayed_into_another(frame, url, tmp_path):
+    """A member of two federations passes the merged statistics of one on to the other, never twice."""
+    a = _found(url).partial_fit(frame[:100])
+    b = _join(FederatedPSR(), a, "b").partial_fit(frame[100:200])
+    _pulse(a, b)
+    other = f"dir://{tmp_path}/other"
+    hub = FederatedPSR(classes="high").create_federation("g", other, member="hub", on_recovery_key=lambda _: None)
+    hub.partial_fit(frame[200:300])
+    spoke = _join(FederatedPSR(), hub, "spoke")
+    for _ in range(2):
+        hub.relay(a)
+        _pulse(hub, spoke)
+        assert spoke.psr_ == PSR.from_rows(frame[:300], classes="high")
+    b.partial_fit(frame[300:])
+    _pulse(a, b)
+    hub.relay(a)
+    _pulse(hub, spoke)
+    assert spoke.psr_ == hub.psr_ == PSR.from_rows(frame, classes="high")
+    with pytest.raises(FederationError, match="count twice"):
+        spoke.relay(b)
+    with pytest.raises(FederationError, match="count twice"):
+        a.relay(spoke)
+    with pytest.raises(FederationError, match="another one"):
+        a.relay(b)
+    for node in (a, b, hub, spoke):
+        node.close()
+
+
 def test_members_are_neither_refitted_nor_copied(frame, url):
     """On a member fit and pickle raise; a clone is a fresh local estimator."""
-    node = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    node = _found(url).partial_fit(frame)
     with pytest.raises(FederationError, match="partial_fit"):
         node.fit(frame)
     with pytest.raises(FederationError, match="pickled"):
@@ -366,7 +458,7 @@ def test_members_are_neither_refitted_nor_copied(frame, url):
     with pytest.raises(FederationError):
         copy.deepcopy(node)
     with pytest.raises(FederationError, match="already"):
-        node.join(url, member="b")
+        node.join(*node.invite("b"))
     fresh = clone(node)
     assert fresh.get_params() == {**node.get_params(), "home": None}
     assert not fresh.is_member
@@ -376,8 +468,8 @@ def test_members_are_neither_refitted_nor_copied(frame, url):
 
 def test_nothing_but_pulse_publishes(frame, url):
     """Learning, forgetting and fitting models send nothing."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a")
-    b = FederatedPSR(classes="high").join(url, member="b")
+    a = _found(url)
+    b = _join(FederatedPSR(), a, "b")
     a.partial_fit(frame).forget(frame[:10])
     FederatedRidge(prior=a.psr_).fit(frame.drop(columns=["target", "high"]), frame.target)
     assert b.pulse().received == 0
@@ -386,8 +478,8 @@ def test_nothing_but_pulse_publishes(frame, url):
 
 def test_the_background_pulses_and_leaves_attributes_alone(frame, url):
     """start_pulsing keeps psr_ current; mean_ changes only by a call of the user."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a", schedule="1s").partial_fit(frame[:200])
-    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame[200:])
+    a = _found(url, schedule="1s").partial_fit(frame[:200])
+    b = _join(FederatedPSR(), a, "b").partial_fit(frame[200:])
     mean = a.mean_.copy()
     a.start_pulsing("1s"), b.start_pulsing("1s")
     done = threading.Event()
@@ -406,7 +498,7 @@ def test_the_background_pulses_and_leaves_attributes_alone(frame, url):
 
 def test_errors_of_the_background_reach_the_user(frame, url, tmp_path):
     """A carrier that is gone shows in status, and is raised by the next call."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
+    a = _found(url).partial_fit(frame)
     (tmp_path / "federation").rename(tmp_path / "gone")
     a.start_pulsing("1s")
     done = threading.Event()
@@ -425,15 +517,21 @@ def test_errors_of_the_background_reach_the_user(frame, url, tmp_path):
 
 def test_columns_that_do_not_fit_are_refused(frame, url):
     """A joiner with other columns changes nothing, and is told what differs; after reset it can learn what fits."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
-    b = FederatedPSR(classes="high").join(url, member="b").partial_fit(frame.rename(columns={"bmi": "BMI"}))
+    a = _found(url).partial_fit(frame)
+    b = FederatedPSR(classes="high").partial_fit(frame.rename(columns={"bmi": "BMI"}))
+    invite = a.invite("b")
+    b.join(*invite)
     _pulse(a, b)
     assert a.psr_ == a.local_psr_
     assert b.psr_ == b.local_psr_
     assert "['bmi']" in b.status().last_refusal
     assert "['BMI']" in b.pulse().status
-    assert not b.converged_
-    b.reset().partial_fit(frame)
+    assert not b.is_member
+    b.reset().join(*invite)
+    _pulse(a, b)
+    with pytest.raises(SchemaError, match="BMI"):
+        b.partial_fit(frame.rename(columns={"bmi": "BMI"}))
+    b.partial_fit(frame)
     _pulse(a, b)
     assert a.psr_ == b.psr_ == a.local_psr_ + a.local_psr_
     a.close(), b.close()
@@ -452,13 +550,13 @@ def test_a_closed_node_says_so(frame, tmp_path):
 
 def test_a_joiner_without_rows_follows_the_federation(frame, url):
     """A node that has learned nothing holds the others' statistics, in the founder's order, and can transform."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a").partial_fit(frame)
-    b = FederatedPSR().join(url, member="b")
+    a = _found(url).partial_fit(frame)
+    b = FederatedPSR().join(*a.invite("b"))
     with pytest.raises(NotFittedError, match="columns"):
         b.psr_  # noqa: B018
-    with pytest.raises(NotFittedError, match="declare"):
+    with pytest.raises(NotFittedError, match="answered"):
         b.partial_fit(frame)  # is `high` a number or a class? nobody has told yet
-    _pulse(b, a)
+    _pulse(a, b)
     assert b.psr_ == a.psr_
     assert b.psr_.names == a.psr_.names
     assert np.array_equal(b.transform(frame), a.transform(frame))

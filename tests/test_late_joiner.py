@@ -12,8 +12,12 @@ def test_a_late_joiner_may_keep_its_own_order_of_columns(tmp_path):
     """Peers' columns that were heard before the first batch are matched by name, and bind no order."""
     rows = pd.DataFrame(np.arange(60.0).reshape(20, 3) ** 0.5, columns=["a", "b", "c"])
     url = (tmp_path / "federation").as_uri().replace("file:", "dir:", 1)
-    early = FederatedPSR(home=tmp_path / "early").create_federation("rows", url).partial_fit(rows[:12])
-    late = FederatedPSR(home=tmp_path / "late").join(url)
+    early = (
+        FederatedPSR(home=tmp_path / "early")
+        .create_federation("rows", url, on_recovery_key=print)
+        .partial_fit(rows[:12])
+    )
+    late = FederatedPSR(home=tmp_path / "late").join(*early.invite("late"))
     for node in (early, late, early, late):
         node.pulse()
     assert late.psr_.n_rows == 12

@@ -116,7 +116,8 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def stable(text: str) -> str:
-    """Leave out what may differ between machines and formats: digests, sizes, rounding of other libraries."""
+    """Leave out what may differ between machines and formats: digests, keys, sizes, rounding of other libraries."""
+    text = re.sub(r"\b([0-9A-Z]{4}-){4,12}[0-9A-Z]{4}\b", "<key>", text)
     text = re.sub(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b", "<digest>", text)
     return re.sub(r"\d\.\de-\d\d|[\d,]+ bytes", "<figure>", text).strip()
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from _flights_common import AIRPORTS, CLASSES, COLUMNS, FOUNDER, MODELS, read_flights
 
-from sklearn_symfed import FederatedPSR, PulseReport, fitted_digests
+from sklearn_symfed import FederatedPSR, PulseReport, Schema, fitted_digests
 
 # Each airport keeps its table in another order of columns; the founder's is the federation's.
 ORDERS = {"EWR": COLUMNS, "JFK": COLUMNS[::-1], "LGA": sorted(COLUMNS)}
@@ -33,18 +33,14 @@ def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold:
     if withhold:
         rows = rows.drop(index=rows.index[len(rows) // 2])
     tell("rows", total=flights.total, dropped=flights.dropped)
-    expect("begin", commands)
+    invite_and_code = expect("begin", commands)
 
     node = FederatedPSR(home=folder / airport, classes=CLASSES)
-    url = (folder / "federation").as_uri().replace("file:", "dir:", 1)
     resumed = node.is_member
     if not resumed:
-        if airport == FOUNDER:
-            node.create_federation("flights", url)
-        else:
-            node.join(url)
+        become_a_member(node, airport, folder, invite_and_code)
     pulse(node)
-    tell("member", resumed=resumed, rows=rows_held(node))
+    tell("member", resumed=resumed, rows=rows_held(node), fingerprint=node.fingerprint_)
 
     for month, batch in rows.groupby("month"):
         before, started = rows_held(node), time.perf_counter()
@@ -68,6 +64,20 @@ def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold:
     node.close()
     tell("done")
     return 0
+
+
+def become_a_member(node: FederatedPSR, airport: str, folder: Path, invite_and_code: list[str]) -> None:
+    """Found the federation and tell of an invite for each of the others; or join by the invite that was handed over."""
+    if airport != FOUNDER:
+        node.join(*invite_and_code, wait=PATIENCE)
+        return
+    url = (folder / "federation").as_uri().replace("file:", "dir:", 1)
+    schema = Schema([name for name in COLUMNS if name != CLASSES], classes=CLASSES)
+    node.create_federation("flights", url, schema=schema, on_recovery_key=lambda _: None)  # a demo recovers nothing
+    for other in AIRPORTS:
+        if other != FOUNDER:
+            invite, code = node.invite(other)
+            tell("invite", member=other, invite=invite, code=code)
 
 
 def rows_held(node: FederatedPSR) -> int:
@@ -103,7 +113,7 @@ def pulse_until(command: str, node: FederatedPSR, commands: queue.Queue[str]) ->
             got = commands.get(timeout=REST)
         except queue.Empty:
             continue
-        if got == command:
+        if got.split()[0] == command:
             return
         sys.exit(f"Got the command {got!r}, but expected {command!r}.")
     sys.exit(f"Nobody said {command!r} for {PATIENCE} seconds.")
@@ -123,11 +133,12 @@ def listen() -> queue.Queue[str]:
     return commands
 
 
-def expect(command: str, commands: queue.Queue[str]) -> None:
-    """Wait for a command."""
-    got = commands.get(timeout=PATIENCE)
+def expect(command: str, commands: queue.Queue[str]) -> list[str]:
+    """Wait for a command; return what it says besides."""
+    got, *rest = commands.get(timeout=PATIENCE).split()
     if got != command:
         sys.exit(f"Got the command {got!r}, but expected {command!r}.")
+    return rest
 
 
 def tell(event: str, **facts: Any) -> None:

@@ -115,6 +115,7 @@ class Demo:
         self._console = console
         self._options = options
         self._events: queue.Queue[Any] = queue.Queue()
+        self._invites: dict[str, str] = {}
         self._began = time.monotonic()
         self.airports = {name: Airport(name, folder, self._command(name, folder), self._events) for name in AIRPORTS}
         self._progress = Progress(
@@ -152,9 +153,9 @@ class Demo:
         self._start(founder).send("begin")
         self._start(killed)
         self._until(lambda: founder.facts.phase == "learning", f"{FOUNDER} founds the federation")
-        killed.send("begin")
+        killed.send(f"begin {self._invites[KILLED]}")
         self._until(lambda: founder.facts.months >= max(1, self._options.months // 4), f"{FOUNDER} learns")
-        self._start(late).send("begin")
+        self._start(late).send(f"begin {self._invites[LATE]}")
         self._until(lambda: killed.facts.months >= max(1, self._options.months // 2), f"{KILLED} learns")
         time.sleep(random.uniform(0, 2 * self._options.pause))
         self._kill_and_restart(killed)
@@ -176,7 +177,7 @@ class Demo:
         if self._options.sabotage == "limb":
             self._say(f"Sabotage: {change_a_digit(airport.home)} in {facts.name}'s home.")
         facts.months = 0
-        self._start(airport).send("begin")
+        self._start(airport).send("begin")  # its home knows that it is a member
         self._until(lambda: facts.phase == "learned", f"{facts.name} comes back")
         self._say(
             f"{facts.name} came back to its home: offered all {facts.known + facts.again} batches again, it learned "
@@ -226,11 +227,15 @@ class Demo:
     def _on_rows(self, facts: Facts, total: int, dropped: int) -> None:
         facts.total, facts.dropped = total, dropped
 
-    def _on_member(self, facts: Facts, resumed: bool, rows: int) -> None:
+    def _on_invite(self, facts: Facts, member: str, invite: str, code: str) -> None:
+        self._invites[member] = f"{invite} {code}"
+        self._say(f"{facts.name} invites {member}: {len(invite)} letters, and a code that goes another way.")
+
+    def _on_member(self, facts: Facts, resumed: bool, rows: int, fingerprint: str) -> None:
         facts.phase = "learning"
         others = ", ".join(f"{node.name} {node.months}" for node in self.nodes if node is not facts and node.months)
         what = f"resumed with {rows:,} rows" if resumed else "founded" if facts.name == FOUNDER else "joined"
-        self._say(f"{facts.name} {what}; months learned by others: {others or 'none'}.")
+        self._say(f"{facts.name} {what}, fingerprint {fingerprint}; months learned by others: {others or 'none'}.")
 
     def _on_batch(self, facts: Facts, month: int, rows: int, known: bool, seconds: float) -> None:
         facts.months, facts.rows = month, rows
@@ -325,8 +330,8 @@ def demonstrate(console: Console, options: argparse.Namespace) -> list[str]:
     """Run the demo and print what came of it; return what does not hold."""
     began = time.monotonic()
     console.print("[bold]Three airports, three processes, one shared folder; no row leaves its airport.[/]")
-    console.print("This first form is not private: messages are neither encrypted nor signed, and nothing guards")
-    console.print("against statistics of very few rows.\n")
+    console.print("Members join by invite; what they say is sealed and signed.  Nothing guards yet against")
+    console.print("statistics of very few rows.\n")
     with working_folder(options.keep) as folder:
         demo = Demo(console, folder, options)
         demo.run()

@@ -235,7 +235,14 @@ def federate(trips: dict[str, dict[str, pd.DataFrame]], folder: Path, url: str, 
     for name, files in trips.items():
         node = FederatedPSR(home=folder / name, classes=LABEL)
         stack.callback(node.close)
-        nodes[name] = node.join(url) if nodes else node.create_federation("taxi", url)
+        if nodes:
+            admin = next(iter(nodes.values()))
+            node.join(*admin.invite(name))
+            admin.pulse()  # admits the newcomer
+            node.pulse()
+        else:
+            node.create_federation("taxi", url, on_recovery_key=lambda _: None)  # kept by whoever founds in earnest
+        nodes[name] = node
         batches = {f"{file} {day}": batch for file, kept in files.items() for day, batch in days(kept).items()}
         for batch_id, batch in batches.items():
             node.partial_fit(batch, batch_id=batch_id)

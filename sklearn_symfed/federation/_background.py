@@ -6,12 +6,14 @@ Owns the thread, the waits between steps and the error that no caller has seen y
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import weakref
+from collections.abc import Callable
 from types import MethodType
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
-from sklearn_symfed.federation._schedule import backoff
+from sklearn_symfed.federation._schedule import backoff, jittered
 
 __all__ = ["Background"]
 
@@ -46,14 +48,14 @@ class Background:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, seconds: float) -> None:
-        """Step now, and then every so many seconds."""
+    def start(self, interval: Callable[[], float]) -> None:
+        """Step now, and then again and again, after about so many seconds as `interval` returns each time."""
         with self._lock:
             if self.running:
                 raise FederationError("This node pulses already; stop that first.")
             self._stop = threading.Event()
             self._thread = threading.Thread(
-                target=self._run, args=(seconds, self._stop), name=f"symfed-{self._name}", daemon=True
+                target=self._run, args=(interval, self._stop), name=f"symfed-{self._name}", daemon=True
             )
             self._thread.start()
 
@@ -96,7 +98,7 @@ class Background:
         kept.add_note("This comes from a pulse in the background; the call that raises it was not carried out.")
         raise kept
 
-    def _run(self, seconds: float, stop: threading.Event) -> None:
+    def _run(self, interval: Callable[[], float], stop: threading.Event) -> None:
         failures = 0
         while not stop.is_set():
             step = self._step()
@@ -115,7 +117,7 @@ class Background:
                 self._kept, self._ended = _bare(error), True
                 return
             del step
-            stop.wait(backoff(seconds, failures))
+            stop.wait(jittered(backoff(interval(), failures), random.random()))  # noqa: S311 - no secret
 
 
 def _bare(error: Exception) -> Exception:

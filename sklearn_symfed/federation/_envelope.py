@@ -1,292 +1,192 @@
-"""Message ↔ bytes: one type of message for now, the `Pulse`.
+"""The outside of a message: what a carrier sees, what is sealed, and who signed it.
 
-Owns the format on the wire, its bounds and its version.  An envelope is
+::
 
-    magic (6 bytes) | protocol version (2 bytes, big endian) | SHA-256 of the body (32 bytes) | body (msgpack)
+    magic      6 bytes  b"symfed"
+    protocol   u16      how to read the rest; and the release that brought it, three bytes
+    header     u16 length, then msgpack: all that stands in the clear
+    sealed     with the key of the epoch and a subkey of the sender; or to the keys of one recipient
+    signature  64 bytes Ed25519 by the sender, of everything before it
 
-The version comes first and in the clear, so that a release can say what it cannot read; the digest's place is where
-a signature will go.  Every length is bounded before anything of that length is allocated, every field is checked for
-its exact type, and nothing is ever unpickled.
+The bytes up to the end of the header are associated data of the seal, so a header cannot be put on another message.
+All numbers outside of msgpack are big-endian.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgpack
+from sklearn_symfed.exceptions import FormatError
+from sklearn_symfed.federation._fields import (
+    COUNTER,
+    KEY,
+    NAME,
+    NAME_OR_NONE,
+    Layout,
+    blob,
+    pack,
+    read,
+    text,
+)
+from sklearn_symfed.federation._keys import SIGNATURE_BYTES, Identity, is_signed
+from sklearn_symfed.federation._messages import MESSAGES
+from sklearn_symfed.federation._sealing import Random, derive, open_sealed, seal, seal_to
 
-from sklearn_symfed.exceptions import FormatError, SettingError
-from sklearn_symfed.federation._names import MAX_NAME_BYTES, check_name
-
-__all__ = ["MAX_COUNTER", "MAX_MEMBERS", "MAX_PSR_BYTES", "PROTOCOL", "Mark", "Pulse", "View", "decode", "encode"]
+__all__ = [
+    "HEADER",
+    "MAX_MESSAGE_BYTES",
+    "PROTOCOL",
+    "Envelope",
+    "Header",
+    "commitment_of",
+    "open_envelope",
+    "seal_all",
+    "seal_one",
+]
 
 PROTOCOL = 1
-MAX_COUNTER = 2**53 - 1
-"""No incarnation, version or sequence number goes beyond this."""
-MAX_MEMBERS = 4096
-MAX_PSR_BYTES = 2**30
-
+_SINCE = (0, 1, 0)
+"""The release that brought this protocol."""
+MAX_MESSAGE_BYTES = 2**30
 _MAGIC = b"symfed"
-_HEADER = struct.Struct(">6sH32s")
-_MAX_RATIO = 1040
-"""zlib cannot expand one byte to more than 1032."""
+_PREFIX = struct.Struct(">6sH3BH")
+_MAX_HEADER = 1024
+_HINT_BYTES = 8
 
 
-class Mark(NamedTuple):
-    """Which state of a member: the order of states is the order of (incarnation, version)."""
-
-    incarnation: int
-    version: int
-    digest: str
-    """SHA-256 of the local PSR in hexadecimal; empty at version 0, when there is none."""
-
-    @property
-    def stamp(self) -> tuple[int, int]:
-        """What decides which of two marks is newer."""
-        return self.incarnation, self.version
-
-
-View = Mapping[str, Mark]
-"""What a member holds: the mark of each member's slot, its own among them."""
-
-
-@dataclass(frozen=True)
-class Pulse:
-    """What a member says to the others: its slot, and what it holds of theirs.
+class Header(NamedTuple):
+    """What stands in the clear.
 
     Attributes
     ----------
-    federation : str
-        Name of the federation; empty in the hello of one who has joined and does not know it yet.
-    founder : str
-        The member whose order of columns is the federation's; empty in a hello.
+    kind : str
+        The type of message.
+    federation : bytes
+        Which federation.
+    epoch, roster, head : int, int, bytes
+        Under which key, and the number and digest of the newest link that the sender knows.
     sender : str
-        The member who speaks.
+        Who speaks.
     to : str or None
-        The member who is spoken to; None for all.
-    incarnation, version, digest : int, int, str
-        The mark of the sender's slot.
-    previous : str
-        The digest of the sender's version before this one.
+        Who is spoken to; None for all.
+    hint : bytes
+        Begin of the recipient's sealing key where it is sealed to one, else empty: homes that share a name can tell.
+    incarnation, version : int
+        Which state the sender is in.
     seq : int
         Counts the sender's messages.
-    ask : bool
-        Whether the recipient shall answer with what it holds.
-    view : dict of str to Mark
-        What the sender holds of the other members.
-    psr : bytes or None
-        The sender's whole local PSR, where the recipient may not have it.
     """
 
-    federation: str
-    founder: str
+    kind: str
+    federation: bytes
+    epoch: int
+    roster: int
+    head: bytes
     sender: str
     to: str | None
+    hint: bytes
     incarnation: int
-    seq: int
     version: int
-    digest: str
-    previous: str
-    ask: bool
-    view: View
-    psr: bytes | None = field(default=None, repr=False)
-
-    @property
-    def mark(self) -> Mark:
-        """The sender's slot."""
-        return Mark(self.incarnation, self.version, self.digest)
-
-    @property
-    def whole_view(self) -> dict[str, Mark]:
-        """What the sender holds, its own slot included."""
-        return {**self.view, self.sender: self.mark}
+    seq: int
 
 
-def encode(pulse: Pulse) -> bytes:
-    """Turn a message into bytes."""
-    body: bytes = msgpack.packb(
-        {
-            "type": "pulse",
-            "federation": pulse.federation,
-            "founder": pulse.founder,
-            "sender": pulse.sender,
-            "to": pulse.to,
-            "incarnation": pulse.incarnation,
-            "seq": pulse.seq,
-            "version": pulse.version,
-            "digest": bytes.fromhex(pulse.digest),
-            "previous": bytes.fromhex(pulse.previous),
-            "ask": pulse.ask,
-            "view": {name: [m.incarnation, m.version, bytes.fromhex(m.digest)] for name, m in pulse.view.items()},
-            "psr": None if pulse.psr is None else [len(pulse.psr), zlib.compress(pulse.psr, 6)],
-        }
-    )
-    return _HEADER.pack(_MAGIC, PROTOCOL, hashlib.sha256(body).digest()) + body
+HEADER: Layout = {
+    "kind": text(16),
+    "federation": KEY,
+    "epoch": COUNTER,
+    "roster": COUNTER,
+    "head": KEY,
+    "sender": NAME,
+    "to": NAME_OR_NONE,
+    "hint": blob(_HINT_BYTES),
+    "incarnation": COUNTER,
+    "version": COUNTER,
+    "seq": COUNTER,
+}
 
 
-def decode(data: bytes) -> Pulse:
-    """Turn bytes into a message.
+@dataclass(frozen=True)
+class Envelope:
+    """A message as it arrives: read, but neither authenticated nor opened."""
+
+    header: Header
+    associated: bytes = field(repr=False)
+    sealed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    def is_signed(self, key: bytes) -> bool:
+        """Tell whether the holder of a key signed all of it."""
+        return is_signed(key, self.signature, b"symfed message 1\0" + self.associated + self.sealed)
+
+    def open_all(self, epoch_key: bytes) -> bytes:
+        """Open what was sealed with the key of an epoch, or raise an `AuthenticationError`."""
+        return open_sealed(_subkey(epoch_key, self.header), self.sealed, self.associated)
+
+    def open_one(self, identity: Identity) -> bytes:
+        """Open what was sealed to one identity, or raise an `AuthenticationError`."""
+        return identity.open(self.sealed, self.associated)
+
+
+def open_envelope(data: bytes) -> Envelope:
+    """Read the outside of a message.
 
     Raises
     ------
     FormatError
-        If they are not one, whole and of the protocol version that this release reads.
+        If it is none, or of a protocol that this release does not read.
     """
-    if len(data) < _HEADER.size:
-        raise FormatError(f"Got a message of {len(data)} bytes, but expected at least {_HEADER.size}.")
-    magic, protocol, digest = _HEADER.unpack_from(data)
+    least = _PREFIX.size + SIGNATURE_BYTES
+    if not least <= len(data) <= MAX_MESSAGE_BYTES:
+        raise FormatError(f"Got a message of {len(data)} bytes, but expected {least} to {MAX_MESSAGE_BYTES}.")
+    magic, protocol, *since, size = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
         raise FormatError("Got bytes that are not a message of a federation.")
     if protocol != PROTOCOL:
-        advice = "; install a newer sklearn-symfed" if protocol > PROTOCOL else ""
-        raise FormatError(f"Got a message of protocol {protocol}, but this release reads protocol {PROTOCOL}{advice}.")
-    body = data[_HEADER.size :]
-    if hashlib.sha256(body).digest() != digest:
-        raise FormatError("Got a message whose bytes do not match its SHA-256.")
-    return _pulse(_unpack(body))
-
-
-def pack_view(view: View) -> bytes:
-    """Turn a view into bytes for the store, in a form that does not depend on its order."""
-    packed: bytes = msgpack.packb([[name, *view[name]] for name in sorted(view)])
-    return packed
-
-
-def unpack_view(data: bytes) -> dict[str, Mark]:
-    """Turn the store's bytes into a view."""
-    try:
-        return {name: Mark(*mark) for name, *mark in msgpack.unpackb(data)}
-    except (ValueError, TypeError) as error:
-        raise FormatError("Got a stored view that is not one.") from error
-
-
-def _unpack(body: bytes) -> dict[str, Any]:
-    try:
-        fields = msgpack.unpackb(
-            body,
-            object_pairs_hook=_no_twins,
-            max_str_len=MAX_NAME_BYTES,
-            max_bin_len=min(len(body), MAX_PSR_BYTES),
-            max_array_len=3,
-            max_map_len=MAX_MEMBERS,
-            max_ext_len=0,
+        advice = (
+            f"install sklearn-symfed {'.'.join(map(str, since))} or later"
+            if protocol > PROTOCOL
+            else ("its sender has an older release")
         )
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise FormatError("Got a message whose body is not the msgpack that was expected.") from error
-    if not isinstance(fields, dict) or fields.keys() != _FIELDS:
-        raise FormatError("Got a message with other fields than a pulse has.")
-    return fields
+        raise FormatError(
+            f"Got a message of protocol {protocol}, but this release reads protocol {PROTOCOL}; {advice}."
+        )
+    end = _PREFIX.size + size
+    if size > _MAX_HEADER or end + SIGNATURE_BYTES > len(data):
+        raise FormatError("Got a message with a header that is too long.")
+    header = Header(**read(HEADER, data[_PREFIX.size : end], "header of a message"))
+    if header.kind not in MESSAGES:
+        raise FormatError("Got a message of a type that this release does not know.")
+    return Envelope(header, data[:end], data[end:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
 
 
-def _no_twins(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key comes twice")
-    return fields
+def seal_all(header: Header, body: bytes, epoch_key: bytes, identity: Identity, random: Random) -> bytes:
+    """Seal for all members of an epoch, and sign."""
+    associated = _associated(header)
+    return _signed(associated + seal(_subkey(epoch_key, header), body, associated, random), identity)
 
 
-_FIELDS = frozenset(
-    "type federation founder sender to incarnation seq version digest previous ask view psr".split()  # noqa: SIM905
-)
+def seal_one(header: Header, body: bytes, recipient: bytes, identity: Identity, random: Random) -> bytes:
+    """Seal to the holder of one X25519 key, and sign."""
+    associated = _associated(header._replace(hint=recipient[:_HINT_BYTES]))
+    return _signed(associated + seal_to(recipient, body, associated, random), identity)
 
 
-def _pulse(fields: dict[str, Any]) -> Pulse:
-    if fields["type"] != "pulse":
-        raise FormatError("Got a message of another type than 'pulse'.")
-    hello = fields["federation"] == ""
-    pulse = Pulse(
-        federation="" if hello else _name(fields, "federation"),
-        founder="" if hello and fields["founder"] == "" else _name(fields, "founder"),
-        sender=_name(fields, "sender"),
-        to=None if fields["to"] is None else _name(fields, "to"),
-        incarnation=_counter(fields["incarnation"], "incarnation", least=1),
-        seq=_counter(fields["seq"], "seq", least=1),
-        version=_counter(fields["version"], "version"),
-        digest=_digest(fields["digest"], "digest"),
-        previous=_digest(fields["previous"], "previous"),
-        ask=_bool(fields["ask"]),
-        view=_view(fields["view"]),
-        psr=_psr(fields["psr"]),
-    )
-    _check_whole(pulse, hello)
-    return pulse
+def commitment_of(epoch_key: bytes) -> bytes:
+    """Return what an epoch's key is recognised by, which says nothing of the key."""
+    return derive(epoch_key, "commitment")
 
 
-def _check_whole(pulse: Pulse, hello: bool) -> None:
-    """Refuse fields that are each right and do not go together."""
-    if hello and (pulse.version or pulse.view or pulse.founder or not pulse.ask or pulse.to is not None):
-        raise FormatError("Got a hello that says more than a hello can.")
-    if (pulse.version == 0) != (pulse.digest == ""):
-        raise FormatError(f"Got a digest of {len(pulse.digest) // 2} bytes, which version {pulse.version} cannot have.")
-    if pulse.version == 0 and (pulse.psr is not None or pulse.previous):
-        raise FormatError("Got statistics or a previous digest in a message of version 0.")
-    if pulse.sender in pulse.view:
-        raise FormatError("Got a view that lists its sender.")
+def _associated(header: Header) -> bytes:
+    packed = pack(HEADER, header._asdict())
+    return _PREFIX.pack(_MAGIC, PROTOCOL, *_SINCE, len(packed)) + packed
 
 
-def _name(fields: dict[str, Any], key: str) -> str:
-    value = fields[key]
-    try:
-        if check_name(value, key) == value:
-            return str(value)
-    except SettingError as error:
-        raise FormatError(str(error)) from None
-    raise FormatError(f"Got a {key} that is not in normal form C.")
+def _signed(message: bytes, identity: Identity) -> bytes:
+    return message + identity.sign(b"symfed message 1\0" + message)
 
 
-def _counter(value: object, key: str, least: int = 0) -> int:
-    if type(value) is not int or not least <= value <= MAX_COUNTER:
-        raise FormatError(f"Got a {key} that is not an integer from {least} to {MAX_COUNTER}.")
-    return value
-
-
-def _digest(value: object, key: str) -> str:
-    if type(value) is not bytes or len(value) not in {0, 32}:
-        raise FormatError(f"Got a {key} that is not 32 bytes, or none.")
-    return value.hex()
-
-
-def _bool(value: object) -> bool:
-    if type(value) is not bool:
-        raise FormatError("Got an ask that is not a bool.")
-    return value
-
-
-def _view(value: object) -> dict[str, Mark]:
-    if not isinstance(value, dict):
-        raise FormatError("Got a view that is not a map.")
-    return {_name({"member": name}, "member"): _mark(mark) for name, mark in value.items()}
-
-
-def _mark(value: object) -> Mark:
-    if type(value) is not list or len(value) != 3:
-        raise FormatError("Got a mark that is not a list of three.")
-    mark = Mark(_counter(value[0], "incarnation", 1), _counter(value[1], "version"), _digest(value[2], "digest"))
-    if (mark.version == 0) != (mark.digest == ""):
-        raise FormatError("Got a mark whose digest its version cannot have.")
-    return mark
-
-
-def _psr(value: object) -> bytes | None:
-    """Decompress what says its size, after a check that so few bytes can hold so many."""
-    if value is None:
-        return None
-    if type(value) is not list or len(value) != 2 or type(value[1]) is not bytes:
-        raise FormatError("Got statistics that are not a size and bytes.")
-    packed = value[1]
-    size = _counter(value[0], "size of the statistics")
-    if size > min(MAX_PSR_BYTES, _MAX_RATIO * len(packed)):
-        raise FormatError(f"Got {len(packed)} bytes that say they hold {size}, which is more than is accepted.")
-    expander = zlib.decompressobj()
-    try:
-        data = expander.decompress(packed, size + 1)
-    except zlib.error as error:
-        raise FormatError("Got statistics that zlib cannot expand.") from error
-    if len(data) != size or not expander.eof or expander.unused_data:
-        raise FormatError(f"Got statistics that do not expand to the {size} bytes they say.")
-    return data
+def _subkey(epoch_key: bytes, header: Header) -> bytes:
+    """Return the key of one sender in one epoch."""
+    return derive(epoch_key, "sender", header.federation, str(header.epoch).encode(), header.sender.encode())

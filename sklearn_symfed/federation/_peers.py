@@ -1,33 +1,48 @@
 """The join of peers: what a node holds of the others, and what it has to say to them.
 
-A state machine without I/O, clock, thread or randomness: `receive` takes a message and returns an event, `publish`
-makes what was learned the node's newest version, `outgoing` says what to send at this node's own pulse, `sent` is told
-what was.  Statistics *add*; the states of peers *join*: whatever is lost, repeated, late or out of order, nodes that
-keep pulsing come to hold the same slots, and then fall silent.
+A state machine without I/O, clock, key or randomness: `receive` takes what an authentic message says, `publish` makes
+what was learned the node's newest version, `outgoing` says what to send at this node's own pulse, `sent` is told what
+was.  Statistics *add*; the states of peers *join*: whatever is lost, repeated, late or out of order, nodes that keep
+pulsing come to hold the same slots, and then fall silent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
-from sklearn_symfed.federation._envelope import MAX_COUNTER, MAX_MEMBERS, Mark, Pulse, View
-from sklearn_symfed.psr import PSR
+from sklearn_symfed.federation._claims import Claim, Entry, Mark, Proof, View, conflict, read_entry, verified
+from sklearn_symfed.federation._events import Applied, Condemned, Event, Heard, Refused, Stale
+from sklearn_symfed.federation._fields import MAX_COUNTER
+from sklearn_symfed.federation._rosters import Roster
+from sklearn_symfed.federation._tally import Sum
+from sklearn_symfed.psr import PSR, Schema
 
-__all__ = ["Applied", "Event", "Heard", "Hello", "Peers", "Refused", "Slot", "Stale", "Word"]
+__all__ = ["ASK", "ASK_ALL", "Head", "Peers", "Said", "Slot", "Speech", "Word"]
 
 FIRST_GAP = 2
 LAST_GAP = 64
 """A member that lags is asked again after 2, 4, 8, ... 64, 64 of this node's own pulses."""
+READING = 3
+"""A home that is taken up waits for so many of its own pulses for a peer's view before it publishes."""
+ASK, ASK_ALL = 1, 2
+"""The recipient shall answer with what it holds / and with its whole slot."""
+LIVES = 2**20
+"""A member that the roster admitted as number n begins with incarnation n * LIVES + 1."""
 
 
 class Slot(NamedTuple):
-    """What is held of one member: its mark, and its statistics from version 1 on."""
+    """What is held of one member: its claim, or the proof against it; and its statistics from version 1 on."""
 
-    mark: Mark
+    entry: Entry
     psr: PSR | None
+
+    @property
+    def mark(self) -> Mark:
+        """Which state it is."""
+        return self.entry.mark
 
 
 class Word(NamedTuple):
@@ -37,47 +52,33 @@ class Word(NamedTuple):
     view: View
 
 
-@dataclass(frozen=True)
-class Applied:
-    """The sender's slot was replaced."""
+class Head(NamedTuple):
+    """Which roster a member has, by its newest authentic message."""
 
-    member: str
-    mark: Mark
-
-
-@dataclass(frozen=True)
-class Heard:
-    """The sender's slot stays; what it holds of others is news."""
-
-    member: str
+    stamp: tuple[int, int]
+    number: int
+    head: bytes
 
 
 @dataclass(frozen=True)
-class Stale:
-    """A repeated or late message, which changed nothing."""
+class Said:
+    """What an authentic message of a member says; the entries of its view are not checked yet."""
 
-    member: str
-
-
-@dataclass(frozen=True)
-class Hello:
-    """Somebody wants to join, and will be answered."""
-
-    member: str
+    sender: str
+    stamp: tuple[int, int]
+    ask: int
+    view: Mapping[str, bytes]
+    psrs: Mapping[str, Callable[[], bytes]]
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A message that breaks a rule, and changed nothing."""
+class Speech:
+    """What to send: to one member or all; whether to ask; whose statistics go along, this node's or others'."""
 
-    member: str
-    reason: str
-
-
-Event = Applied | Heard | Stale | Hello | Refused
-
-
-_TAKEN = "the member name is taken by another home; join under another name"
+    to: str | None
+    ask: int = 0
+    own: bool = False
+    relay: tuple[str, ...] = ()
 
 
 class _RuleError(Exception):
@@ -91,55 +92,121 @@ class Peers:
     ----------
     member : str
         This node.
-    federation, founder : str
-        Name of the federation and of the member who created it; empty until a joiner has heard them.
-    incarnation : int, default=1
-        Life of this node's home; a later one takes the place of an earlier one, whatever their versions.
-    claimed : bool, default=False
-        Whether the user said that this home counts, should another one have published under this member's name.
+    roster : Roster
+        Who takes part.
+    claim : callable
+        Signs a claim of this node: from mark, previous digest and origins.
     """
 
     def __init__(
-        self, member: str, federation: str = "", founder: str = "", *, incarnation: int = 1, claimed: bool = False
+        self, member: str, roster: Roster, claim: Callable[[Mark, str, tuple[bytes, ...]], Claim], incarnation: int = 1
     ) -> None:
         self.member = member
-        self.federation = federation
-        self.founder = founder
-        self.mark = Mark(incarnation, 0, "")
-        self.previous = ""
+        self.roster = roster
+        self.schema = schema_of(roster)
+        self._sign = claim
+        self.own: Claim = claim(Mark(incarnation, 0, ""), "", ())
         self.seq = 0
-        self.local: PSR | None = None
-        self.claimed = claimed
+        self.origins: tuple[bytes, ...] = ()
         self.announced: View = {}
+        self.announced_head = b""
         self.slots: dict[str, Slot] = {}
         self.words: dict[str, Word] = {}
-        self._others: PSR | None = None
+        self.heads: dict[str, Head] = {}
+        self._local: PSR | None = None
+        self._sum = Sum()
+        self._relays: set[str] = set()
+        self._blobs: dict[str, tuple[bytes, Entry]] = {}
+        self._newest: dict[str, Claim] = {}
         self._floors: dict[str, tuple[int, int]] = {}
-        self._ahead: Mark | None = None
-        self._asked: set[str] = set()
-        self._hellos: set[str] = set()
+        self._ahead: Entry | None = None
+        self._asked: dict[str, int] = {}
         self._unheard: set[str] = set()
-        self._roll_call = False
+        self._call = ASK
+        self._reading = 0
         self._next_warning = 0
         self._turn = 0
         self._last: dict[str, int] = {}
         self._gaps: dict[str, int] = {}
 
-    def restore(self, slots: dict[str, Slot], words: dict[str, Word]) -> None:
+    def restore(self, slots: Mapping[str, Slot], words: Mapping[str, Word]) -> None:
         """Take up what an earlier process on the same home had joined, and doubt it: all peers will be asked."""
         for member, slot in slots.items():
-            self._replace(member, slot)
+            if self.roster.keys_of(member) is not None:
+                self._replace(member, slot)
         for member, word in words.items():
-            self._listen(member, word)
-        self._unheard = {*slots, *words}
-        self._roll_call = True
+            if member in self.roster.members:
+                self._listen(member, word)
+                self.heads[member] = Head((0, 0), self.roster.number, self.roster.head)
+        self._unheard = {name for name in self.roster.members if name != self.member}
+        self._reading = READING if self._unheard else 0
+        self._call = ASK
+
+    def adopt(self, roster: Roster) -> list[str]:
+        """Go by a new roster; return those whose slots go with it."""
+        old, self.roster = self.roster, roster
+        self.schema = schema_of(roster)
+        known = {*old.members, *old.former}
+        gone = sorted(name for name in known if name != self.member and old.keys_of(name) != roster.keys_of(name))
+        for name in gone:
+            self._drop(name)
+            if name in self.slots:
+                self._replace(name, None)
+        for name in old.members.keys() - roster.members.keys():
+            for kept in (self.words, self.heads):
+                kept.pop(name, None)
+            self._unheard.discard(name)
+        for name in self.others_names:
+            self.heads.setdefault(name, Head((0, 0), old.number, old.head))
+            if self.heads[name].head != roster.head:
+                self._gaps[name] = FIRST_GAP
+        self.local = self._local
+        return gone
+
+    def _drop(self, name: str) -> None:
+        """Forget all that was known of a member but its slot."""
+        self._unheard.discard(name)
+        tables: tuple[dict[str, Any], ...] = (
+            self.words,
+            self.heads,
+            self._blobs,
+            self._newest,
+            self._floors,
+            self._last,
+            self._gaps,
+            self._asked,
+        )
+        for table in tables:
+            table.pop(name, None)
+
+    def note_head(self, name: str, head: Head) -> None:
+        """Take note of which roster a member has."""
+        if name in self.roster.members and (name not in self.heads or head.stamp > self.heads[name].stamp):
+            if name not in self.heads or head.head != self.heads[name].head:
+                self._gaps[name] = FIRST_GAP
+            self.heads[name] = head
 
     # -- what is held ------------------------------------------------------------------------------------------------
 
     @property
-    def members(self) -> list[str]:
-        """Every member that was heard, and this node; sorted."""
-        return sorted({self.member, *self.slots, *self.words})
+    def local(self) -> PSR | None:
+        """What this node has learned."""
+        return self._local
+
+    @local.setter
+    def local(self, psr: PSR | None) -> None:
+        self._local = psr
+        self._count(self.member, None if self.mismatch() else psr)
+
+    @property
+    def mark(self) -> Mark:
+        """The newest version of this node."""
+        return self.own.mark
+
+    @property
+    def others_names(self) -> list[str]:
+        """The other members, sorted."""
+        return sorted(name for name in self.roster.members if name != self.member)
 
     @property
     def view(self) -> dict[str, Mark]:
@@ -147,21 +214,44 @@ class Peers:
         return {self.member: self.mark, **{name: slot.mark for name, slot in self.slots.items()}}
 
     @property
-    def published(self) -> bool:
-        """Whether the newest version is what was learned."""
-        return self.local is None or self.local.digest == self.mark.digest
+    def entries(self) -> dict[str, bytes]:
+        """What this node holds, signed by whom it is of."""
+        held = {name: self._blob(name, slot.entry) for name, slot in self.slots.items()}
+        return {**held, self.member: self.own.to_bytes()}
 
     @property
-    def ahead(self) -> Mark | None:
+    def published(self) -> bool:
+        """Whether the newest version is what was learned."""
+        same = self.local is None or self.local.digest == self.mark.digest
+        return same and (self.local is None or self.origins == self.own.origins)
+
+    @property
+    def ahead(self) -> Entry | None:
         """What others hold of this node that its own home does not know of; None if nothing."""
         return self._ahead
 
     @property
+    def reading(self) -> bool:
+        """Whether this home was taken up and waits for a peer's view before it publishes."""
+        return self._reading > 0
+
+    @property
     def waiting(self) -> list[str]:
         """The members whose newest words do not show that they hold what this node holds."""
-        view = self.view
-        others = [name for name in self.members if name != self.member]
-        return [name for name in others if name not in self.words or self.words[name].view != view]
+        view, head = self.view, self.roster.head
+        return [
+            name
+            for name in self.others_names
+            if name not in self.words
+            or self.words[name].view != view
+            or name not in self.heads
+            or self.heads[name].head != head
+        ]
+
+    @property
+    def outdated(self) -> list[str]:
+        """The members that are known not to have this node's roster."""
+        return [n for n in self.others_names if n in self.heads and self.heads[n].head != self.roster.head]
 
     @property
     def converged(self) -> bool:
@@ -169,8 +259,7 @@ class Peers:
 
         After `restore`, what members said before does not count: each must have been heard again.
         """
-        settled = bool(self.federation) and self._ahead is None and self.published
-        return settled and not self.waiting and not self._unheard
+        return self._ahead is None and self.published and not self.waiting and not self._unheard
 
     @property
     def lagging(self) -> list[str]:
@@ -178,167 +267,221 @@ class Peers:
         return sorted({*self.waiting, *self._unheard})
 
     @property
-    def reference(self) -> PSR | None:
-        """The PSR whose order of columns is the federation's: the founder's, or the first by name that has one.
-
-        A function of the slots alone, so that converged nodes agree.
-        """
-        held = {name: slot.psr for name, slot in self.slots.items() if slot.psr is not None}
-        if self.local is not None:
-            held[self.member] = self.local
-        return held[self.founder if self.founder in held else min(held)] if held else None
-
-    @property
     def others(self) -> PSR | None:
         """The sum over the other members; None while no column is known."""
-        return self._ordered(self._others)
+        return self._ordered(self._sum.without(self.member))
 
     @property
     def merged(self) -> PSR | None:
         """What this node learned and the sum over the others; None while no column is known."""
-        if self.local is None or self._others is None:
-            return self._ordered(self._others if self.local is None else self.local)
-        return self._ordered(self._others + self.local)
+        return self._ordered(self._sum.total)
+
+    @property
+    def overlapping(self) -> dict[str, str]:
+        """The members that are not counted, as their rows are among those of another one: member -> the other."""
+        return self._sum.overlapping
+
+    @property
+    def origins_held(self) -> tuple[bytes, ...]:
+        """Whose rows the merged statistics hold, sorted."""
+        counted = self._sum.counted
+        return tuple(sorted({origin for name in counted for origin in self._origins_of(name)}))
+
+    def origins_of_others(self) -> set[bytes]:
+        """Return whose rows the other members' statistics hold, whether they count or not."""
+        names = [name for name in {*self.roster.members, *self.roster.former} if name != self.member]
+        return {origin for name in names for origin in self._origins_of(name)}
 
     def psr_of(self, members: Iterable[str]) -> PSR | None:
         """Return the sum over some members; None while no column is known."""
         total = self._ordered(None)
         for name in dict.fromkeys(members):
-            if name not in self.members:
-                raise FederationError(f"Got member {name!r}, but expected some of {self.members}.")
-            psr = self.local if name == self.member else self.slots[name].psr if name in self.slots else None
+            if self.roster.keys_of(name) is None and name != self.member:
+                known = sorted({*self.roster.members, *self.roster.former})
+                raise FederationError(f"Got member {name!r}, but expected some of {known}.")
+            psr = self.local if name == self.member else self._sum.of(name)
             total = psr if total is None else total + psr if psr is not None else total
         return total
 
     def check(self, psr: PSR) -> None:
-        """Raise the error that adding `psr` to what others have learned would raise."""
-        if self._others is not None:
-            _ = self._others + psr
+        """Raise the error that adding `psr` to what is held would raise: labels of another kind, say."""
+        if psr.schema.classes is not None and self._sum.total is not None:
+            _ = self._sum.total + psr
+
+    def mismatch(self) -> str | None:
+        """Say why what was learned does not fit the federation; None if it does."""
+        if self.local is None or self.schema is None:
+            return None
+        differences = self.schema.differences(self.local.schema)
+        return "; ".join(differences) or None
 
     def _ordered(self, psr: PSR | None) -> PSR | None:
-        reference = self.reference
-        if reference is None:
+        if self.schema is None:
             return psr
-        zero = PSR.zero(reference.schema)
+        zero = PSR.zero(self.schema)
         return zero if psr is None else zero + psr
+
+    def _blob(self, name: str, entry: Entry) -> bytes:
+        held = self._blobs.get(name)
+        if held is None or held[1] is not entry:
+            held = self._blobs[name] = (entry.to_bytes(), entry)
+        return held[0]
 
     # -- receiving ---------------------------------------------------------------------------------------------------
     #
-    # Rules of the join, in the order in which they are tried.  `stamp` is (incarnation, version) of the sender's slot
-    # in the message; `held` is the slot that this node has of the sender; `floor` is the highest stamp of the sender
-    # that anybody's view showed.  A refusal changes nothing.
+    # What arrives here is authentic: its sender is a member and has signed it.  Rules of the join, in the order in
+    # which they are tried; a refusal changes nothing.  `stamp` is (incarnation, version) of an entry of the message's
+    # view, `held` that of the slot, `floor` the highest stamp of that member that anybody's view showed.
     #
-    #   message                                              effect                                         event
-    #   addressed to somebody else                           -                                              Refused
-    #   of my own name, not newer than my own slot           -                                              Stale
-    #   of my own name, newer                                I stop publishing until a new incarnation      Refused
-    #   hello (no federation) under the name of a member     is answered with my view: it will see itself   Refused
-    #     that has published, of another incarnation           there, and stop
-    #   hello                                                is answered at my next pulse                   Hello
-    #   of another federation, or of another founder         -                                              Refused
-    #   stamp = held, another digest                         -  (equivocation)                              Refused
-    #   stamp = held + one version, another previous digest  -  (equivocation)                              Refused
-    #   stamp < held, or stamp < floor                       slot stays                                     (see below)
-    #   stamp > held, statistics missing                     slot stays; the sender will see that I lack it (see below)
-    #   stamp > held, statistics not valid, of another       -                                              Refused
+    #   entry                                                 effect                                        event
+    #   of nobody in the roster                               left aside                                    -
+    #   not signed by whom it is of                           -                                             Refused
+    #   of me, later than what my home knows, or in conflict  I stop publishing until a new incarnation     -
+    #   in conflict with the slot or the newest claim known   slot := the proof, whose statistics are none  Condemned
+    #   a proof, of an incarnation not before the slot's      slot := the proof                             Condemned
+    #   stamp <= held, or stamp < floor                       slot stays, floor raised                      -
+    #   stamp > held, statistics missing                      slot stays, floor raised                      -
+    #   stamp > held, statistics not valid, of another        -                                             Refused
     #     digest, or of columns that do not match
-    #   stamp > held, all is well                            slot := message's; merged += new - old         Applied
+    #   stamp > held, all is well                             slot := the message's; merged += new - old    Applied
     #
-    #   slot stays, message newer than the sender's last     view taken, floors raised                      Heard
-    #   slot stays, message not newer                        -                                              Stale
+    #   message newer than the sender's last                  word taken                                    Heard
+    #   message not newer, nothing applied                    -                                             Stale
     #
-    # Only a sender's own message changes its slot.  Views raise floors and never trigger replies; `ask` does, once a
-    # message and even if it is stale or refused for its slot: so a home restored from a backup learns that it is
-    # behind.  The first message with a federation's name that a joiner hears is of its federation.
-    #
-    # Two homes of one name, be one a restored backup or a newcomer: whichever hears that others hold a state of its
-    # name that is not its own past falls silent (`ahead`), until its user says that it counts (`claimed`, `renew`).
-    # A node does not wait for that word before it publishes, or one dead peer would silence it: should it publish
-    # another state under a stamp that others hold, they refuse it, and a new incarnation takes the place of both.
+    # Only its owner's signature changes a slot, whoever carries it.  Views raise floors and never trigger replies;
+    # `ask` does, once a message and even if it is stale: so a home restored from a backup learns that it is behind.
 
-    def receive(self, pulse: Pulse) -> Event:
+    def receive(self, said: Said) -> list[Event]:
         """Join one message into what is held."""
         try:
-            return self._receive(pulse)
+            entries = {
+                name: entry for name, blob in said.view.items() if (entry := self._entry(name, blob)) is not None
+            }
+            if said.sender not in entries:
+                raise _RuleError("its view lacks its sender")  # noqa: TRY301
+            slots = self._new_slots(entries, said)
         except (_RuleError, SymfedError) as error:
-            return Refused(pulse.sender, str(error))
+            return [Refused(said.sender, str(error))]
+        if said.ask:
+            self._asked[said.sender] = max(said.ask, self._asked.get(said.sender, 0))
+        events: list[Event] = [event for name, entry in entries.items() if (event := self._judge(name, entry))]
+        for name, slot in slots.items():
+            if name not in self.slots or slot.entry.stamp > self.slots[name].entry.stamp:
+                self._replace(name, slot)
+                events.append(Applied(name, slot.mark))
+        view = {name: entry.mark for name, entry in entries.items()}
+        heard = self._listen(said.sender, Word(said.stamp, view))
+        if said.ask and not heard and view != self.words[said.sender].view:
+            self._unheard.add(said.sender)  # late, or a restored home with an old clock: it has to say which
+        return events or [Heard(said.sender) if heard else Stale(said.sender)]
 
-    def _receive(self, pulse: Pulse) -> Event:
-        if pulse.to not in {None, self.member}:
-            raise _RuleError(f"it is addressed to {pulse.to!r}, and this is {self.member!r}")
-        if pulse.sender == self.member:
-            return self._receive_own_name(pulse)
-        if not pulse.federation:
-            return self._receive_hello(pulse)
-        if self.federation not in {"", pulse.federation}:
-            raise _RuleError(f"it is of federation {pulse.federation!r}, and this is {self.federation!r}")
-        if self.founder not in {"", pulse.founder}:
-            raise _RuleError(
-                f"it is of another federation of that name: {pulse.founder!r} founded it, and this one {self.founder!r}"
-            )
-        if pulse.sender not in self.words and len(self.members) > MAX_MEMBERS:
-            raise _RuleError(f"there are {MAX_MEMBERS} members already")
-        if pulse.ask and len(self._asked) < MAX_MEMBERS:
-            self._asked.add(pulse.sender)
-        slot = self._new_slot(pulse)
-        if slot is not None:
-            self._replace(pulse.sender, slot)
-        if not self.federation:
-            self.federation, self.founder = pulse.federation, pulse.founder
-        heard = self._listen(pulse.sender, Word((pulse.incarnation, pulse.seq), pulse.whole_view))
-        if pulse.ask and not heard and pulse.whole_view != self.words[pulse.sender].view:
-            self._unheard.add(pulse.sender)  # late, or a restored home with an old clock: it has to say which
-        return Applied(pulse.sender, slot.mark) if slot else Heard(pulse.sender) if heard else Stale(pulse.sender)
+    def hear_oneself(self, blob: bytes) -> bool:
+        """Look at what a message that this node signed says of it; return whether its home does not know of that."""
+        before = self._ahead
+        entry = read_entry(blob)
+        if verified(entry, self.roster.members[self.member].keys.sign, self.roster.federation, self.member):
+            self._note_self(entry)
+        return self._ahead is not before
 
-    def _receive_hello(self, pulse: Pulse) -> Event:
-        name, slot = pulse.sender, self.slots.get(pulse.sender)
-        taken = slot is not None and slot.mark.version > 0 and slot.mark.incarnation != pulse.incarnation
-        queue = self._asked if taken else self._hellos
-        if self.federation and len(queue) < MAX_MEMBERS:
-            queue.add(name)
-        if taken:
-            raise _RuleError(_TAKEN)
-        return Hello(name)
+    def raise_floors(self, floors: Mapping[str, bytes]) -> None:
+        """Take what an admin says is the newest of each member, so that nothing older is taken."""
+        for name, blob in floors.items():
+            try:
+                entry = self._entry(name, blob)
+            except (_RuleError, SymfedError):
+                continue
+            if entry is not None:
+                self._judge(name, entry)
 
-    def _receive_own_name(self, pulse: Pulse) -> Event:
-        if not pulse.federation and pulse.incarnation != self.mark.incarnation:
-            raise _RuleError(_TAKEN)
-        if not pulse.federation or pulse.federation != self.federation or not self._note_self(pulse.mark):
-            return Stale(pulse.sender)
-        raise _RuleError("another home publishes under the name of this member")
-
-    def _new_slot(self, pulse: Pulse) -> Slot | None:
-        """Return the slot that a message brings; None if what is held stays."""
-        mark, held = pulse.mark, self.slots.get(pulse.sender)
-        if held is not None:
-            if mark.stamp == held.mark.stamp and mark.digest != held.mark.digest:
-                self._unheard.add(pulse.sender)
-                raise _RuleError(f"equivocation: version {mark.version} was published with another digest before")
-            if mark.stamp < held.mark.stamp or mark == held.mark:
-                return None
-            follows = mark.incarnation == held.mark.incarnation and mark.version == held.mark.version + 1
-            if follows and pulse.previous != held.mark.digest:
-                self._unheard.add(pulse.sender)
-                raise _RuleError(f"equivocation: version {mark.version} follows another one than was published before")
-        if mark.stamp < self._floors.get(pulse.sender, (0, 0)) or (mark.version and pulse.psr is None):
+    def _entry(self, name: str, blob: bytes) -> Entry | None:
+        """Return a checked entry; None for somebody whom the roster does not list."""
+        keys = self.roster.keys_of(name)
+        if keys is None:
             return None
-        psr = None if pulse.psr is None else PSR.from_bytes(pulse.psr)
-        if psr is not None and psr.digest != mark.digest:
-            raise _RuleError("its statistics have another digest than it says")
-        if psr is not None and self.reference is not None:
-            self.reference.schema.require_match(psr.schema)
-        return Slot(mark, psr)
+        held = self._blobs.get(name)
+        if held is not None and held[0] == blob:
+            return held[1]
+        entry = read_entry(blob)
+        if not verified(entry, keys.sign, self.roster.federation, name):
+            raise _RuleError(f"its view holds a claim of {name!r} that {name!r} has not signed")
+        former = self.roster.former.get(name)
+        return None if former is not None and isinstance(entry, Claim) and entry.stamp > former.stamp else entry
 
-    def _replace(self, member: str, slot: Slot) -> None:
-        old, others = self.slots.get(member), self._others
-        if old is not None and old.psr is not None and others is not None:
-            others = others - old.psr
-        if slot.psr is not None:
-            others = slot.psr if others is None else others + slot.psr
-            if self.local is not None:
-                _ = self.local + slot.psr
-        self._others = others
-        self.slots[member] = slot
+    def _new_slots(self, entries: Mapping[str, Entry], said: Said) -> dict[str, Slot]:
+        """Return the slots that a message brings, each checked."""
+        slots = {}
+        for name, entry in entries.items():
+            held = self.slots.get(name)
+            if name == self.member or not isinstance(entry, Claim) or (held and entry.stamp <= held.entry.stamp):
+                continue
+            if entry.version == 0:
+                slots[name] = Slot(entry, None)
+            elif name in said.psrs and entry.stamp >= self._floors.get(name, (0, 0)):
+                slots[name] = Slot(entry, self._statistics(entry, said.psrs[name]()))
+        return slots
+
+    def _statistics(self, claim: Claim, data: bytes) -> PSR:
+        psr = PSR.from_bytes(data)
+        if psr.digest != claim.digest:
+            raise _RuleError("its statistics have another digest than it says")
+        if self.schema is None:
+            raise _RuleError("the federation has no schema yet")
+        self.schema.require_match(psr.schema)
+        self.check(psr)
+        return psr
+
+    def _judge(self, name: str, entry: Entry) -> Event | None:
+        """Look for a contradiction with what is known, and raise the floor."""
+        if name == self.member:
+            self._note_self(entry)
+            return None
+        held = self.slots.get(name)
+        known = [*([held.entry] if held else []), *([self._newest[name]] if name in self._newest else [])]
+        proof = entry if isinstance(entry, Proof) else None
+        for other in known:
+            if proof is None and isinstance(entry, Claim) and isinstance(other, Claim) and conflict(entry, other):
+                proof = Proof(entry, other)
+        if isinstance(entry, Claim) and (name not in self._newest or entry.stamp > self._newest[name].stamp):
+            self._newest[name] = entry
+        self._floors[name] = max(self._floors.get(name, (0, 0)), entry.stamp)
+        if proof is None or (held is not None and held.entry.stamp >= proof.stamp):
+            return None
+        self._newest.pop(name, None)
+        self._floors[name] = max(self._floors[name], proof.stamp)
+        self._replace(name, Slot(proof, None))
+        return Condemned(name, proof.mark)
+
+    def _replace(self, member: str, slot: Slot | None) -> None:
+        if slot is None:
+            del self.slots[member]
+        else:
+            self.slots[member] = slot
+        self._count(member, None if slot is None else slot.psr)
+
+    def _count(self, member: str, psr: PSR | None) -> None:
+        """Put a member's newest statistics in the place of its last; none of the others is touched but by relays."""
+        entry = self.slots[member].entry if member in self.slots else None
+        listed = self.origins if member == self.member else entry.origins if isinstance(entry, Claim) else ()
+        if listed:
+            self._relays.add(member)
+        if not self._relays:
+            self._sum.replace(member, psr)
+            return
+        self._sum.put(member, psr)
+        self._recount()
+        if not listed:
+            self._relays.discard(member)
+
+    def _recount(self) -> None:
+        """Decide whose statistics count: of members whose origins overlap, the one that was admitted first."""
+        order = sorted(self.roster.members, key=lambda name: (self.roster.members[name].since, name))
+        self._sum.count({name: self._origins_of(name) for name in [*order, *sorted(self.roster.former)]})
+
+    def _origins_of(self, name: str) -> tuple[bytes, ...]:
+        entry = self.slots[name].entry if name in self.slots else None
+        listed = self.origins if name == self.member else entry.origins if isinstance(entry, Claim) else ()
+        keys = self.roster.keys_of(name)
+        return listed or ((keys.origin,) if keys is not None else ())
 
     def _listen(self, member: str, word: Word) -> bool:
         """Take the newest word of a member; return whether it is newer than the last."""
@@ -346,142 +489,140 @@ class Peers:
         if last is not None and word.stamp <= last.stamp:
             return False
         self._unheard.discard(member)
+        self._reading = 0
         if last is None or word.view != last.view:
             self._gaps[member] = FIRST_GAP
         self.words[member] = word
         for name, mark in word.view.items():
-            if name in self._floors or len(self._floors) < 2 * MAX_MEMBERS:
+            if name != self.member:
                 self._floors[name] = max(self._floors.get(name, (0, 0)), mark.stamp)
-        if self.member in word.view:
-            self._note_self(word.view[self.member])
         return True
 
-    def _note_self(self, mark: Mark) -> bool:
-        """Look at a mark of this node that others hold; return whether its home does not know of it."""
-        if mark == self.mark:
-            return False
-        newcomer = self.mark.version == 0 and not self.claimed and mark.version > 0
-        before = mark.incarnation == self.mark.incarnation and mark.version == self.mark.version - 1
-        forked = before and mark.digest != self.previous
-        if mark.stamp < self.mark.stamp and not newcomer and not forked:
-            return False
-        if self._ahead is None or mark.stamp >= self._ahead.stamp:
-            self._ahead = mark
-        if self.mark.version == 0 and self.claimed and mark.incarnation < MAX_COUNTER:
-            self.renew()  # nothing of this life is out yet, and its user said that it counts
-        return True
+    def _note_self(self, entry: Entry) -> None:
+        """Look at a state of this node that others hold, which it signed: does its home know of it."""
+        if isinstance(entry, Proof):
+            behind = entry.incarnation >= self.own.incarnation
+        else:
+            behind = entry.stamp > self.own.stamp or conflict(entry, self.own)
+        if behind and (self._ahead is None or entry.stamp >= self._ahead.stamp):
+            self._ahead = entry
 
     # -- publishing --------------------------------------------------------------------------------------------------
 
-    def renew(self, incarnation: int = 1) -> None:
+    def renew(self) -> None:
         """Begin a new incarnation, later than any that was seen, with nothing published yet: this home counts."""
-        known = max(self.mark.incarnation, self._ahead.incarnation if self._ahead else 0)
-        if known >= MAX_COUNTER:
+        known = max(self.own.incarnation, self._ahead.stamp[0] if self._ahead else 0)
+        if known >= MAX_COUNTER - 1:
             raise FederationError("No incarnation is left for this member; join under another name.")
-        self.mark = Mark(max(known + 1, incarnation), 0, "")
-        self.previous = ""
-        self.claimed = True
+        self.own = self._sign(Mark(known + 1, 0, ""), "", ())
         self._ahead = None
+        self._reading = 0
 
     def publish(self) -> bool:
         """Make what was learned the newest version, if it changed and may be sent."""
-        if not self.federation or self._ahead is not None or self.local is None or self.published:
+        if self._ahead is not None or self._reading or self.local is None or self.published or self.mismatch():
             return False
-        if self.mark.version >= MAX_COUNTER:
+        if self.schema is None:
+            return False
+        if self.own.version >= MAX_COUNTER - 1:
             raise FederationError("This incarnation has no version left; begin a new one.")
-        self.previous = self.mark.digest
-        self.mark = Mark(self.mark.incarnation, self.mark.version + 1, self.local.digest)
+        mark = Mark(self.own.incarnation, self.own.version + 1, self.local.digest)
+        self.own = self._sign(mark, self.own.digest, self.origins)
         return True
 
     # What to send at one's own pulse, and to whom:
     #
-    #   all       hello                          while the federation is not known
     #   all       slot and view, asking          at the first pulse of a process: the home may be a restored backup
     #   all       slot and view, small           if others are ahead of me: at pulse n, 2 n, 4 n, ..., and nothing else
     #   all       slot with statistics           if my slot changed since my last broadcast
-    #   all       slot and view, small           if my view changed since my last broadcast
-    #   a member  with statistics if it lacks    if it said hello or asked; or if its newest words differ from my view,
-    #             them, else small               and I have sent it nothing for 2, 4, 8, ... 64 pulses: then I ask;
+    #   all       slot and view, small           if my view or my roster changed since my last broadcast
+    #   a member  with statistics if it lacks    if it asked; or if its newest words differ from my view or roster, and
+    #             them, else small               I have sent it nothing for 2, 4, 8, ... 64 pulses: then I ask;
     #                                            likewise if it was not heard in this process, and then without end
-    #                                            to the doubling
+    #                                            to the doubling.  An admin adds the slots of others that it lacks
     #
     # Nobody lacks anything and nobody asks once all are converged: then nothing is sent.
 
-    def outgoing(self) -> list[Pulse]:
-        """Return the messages of this pulse; none of them counts as sent until `sent` says so."""
+    def outgoing(self) -> list[Speech]:
+        """Return what to say at this pulse; none of it counts as sent until `sent` says so."""
         self._turn += 1
+        self._reading = max(0, self._reading - 1)
         if self._ahead is not None:
-            return self._warning(self._ahead)
-        if not self.federation:
-            return [self._pulse(None, ask=True, full=False)]
-        pulses = []
+            return [] if self._turn < self._next_warning else [Speech(None, self._call)]
+        speeches = []
         view = self.view
         changed = self.announced.get(self.member) != self.mark and self.mark.version > 0
-        broadcast = self._roll_call or (view != self.announced and (changed or bool(self.words)))
+        news = view != self.announced or self.announced_head != self.roster.head
+        broadcast = bool(self.others_names) and (self._call > 0 or news)
         if broadcast:
-            pulses.append(self._pulse(None, ask=self._roll_call, full=changed))
+            speeches.append(Speech(None, self._call, own=changed and self.published))
         waiting = set(self.waiting)
-        for name in sorted({*waiting, *self._unheard, *self._asked, *self._hellos}):
+        for name in sorted({*waiting, *self._unheard, *(set(self._asked) & set(self.roster.members))}):
             lacks = self._lacks(name)
             due = name in waiting | self._unheard and self._is_due(name, LAST_GAP if name in waiting else MAX_COUNTER)
-            answers = name in self._hellos or name in self._asked
-            covered = broadcast and (changed or not lacks) and name not in self._hellos
+            answers = name in self._asked
+            relay = self._relay_to(name)
+            covered = broadcast and (changed or not lacks) and not relay and self._asked.get(name, 0) < ASK_ALL
             if (due or answers) and not covered:
-                pulses.append(self._pulse(name, ask=due and not answers, full=lacks))
-        return pulses
+                speeches.append(Speech(name, ASK if due and not answers else 0, lacks and self.published, relay))
+        return speeches
 
-    def _warning(self, ahead: Mark) -> list[Pulse]:
-        """Say what a home that is behind really holds, so that nobody thinks it has more; a newcomer says nothing."""
-        newcomer = self.mark.version == 0 and self.mark.incarnation != ahead.incarnation
-        if newcomer or self._turn < self._next_warning:
-            return []
-        return [self._pulse(None, ask=self._roll_call, full=False)]
+    def _relay_to(self, name: str) -> tuple[str, ...]:
+        """Return the members whose slots an admin passes on to one who lacks them."""
+        if self.member not in self.roster.members or not self.roster.members[self.member].admin:
+            return ()
+        word = self.words.get(name)
+        view: View = {} if word is None else word.view
+        wanted = self._asked.get(name, 0) >= ASK_ALL
+        return tuple(
+            other
+            for other, slot in sorted(self.slots.items())
+            if other != name
+            and slot.psr is not None
+            and (view.get(other, Mark(0, 0, "")).stamp < slot.entry.stamp or wanted)
+            and (word is not None or self.roster.topology == "centralised" or other in self.roster.former)
+        )
 
     def _is_due(self, name: str, most: int) -> bool:
         return self._turn >= self._last.get(name, -LAST_GAP) + min(self._gaps.get(name, FIRST_GAP), most)
 
-    def sent(self, pulse: Pulse) -> None:
+    def sent(self, speech: Speech) -> None:
         """Note that the carrier took a message."""
-        if not pulse.federation:
-            return
-        if pulse.to is None:
-            self.announced = pulse.whole_view
-            self._roll_call = False
+        if speech.to is None:
+            self.announced = self.view
+            self.announced_head = self.roster.head
+            self._call = 0
             self._next_warning = 2 * self._turn if self._ahead is not None else 0
-            reached = [name for name in self.words if pulse.psr is not None or not self._lacks(name)]
-            reached = [name for name in reached if name not in self._hellos]
+            reached = [name for name in self.words if speech.own or not self._lacks(name)]
+            reached = [name for name in reached if self._asked.get(name, 0) < ASK_ALL]
         else:
-            reached = [pulse.to]
-            self._hellos.discard(pulse.to)
-            if pulse.ask:
-                self._gaps[pulse.to] = min(2 * self._gaps.get(pulse.to, FIRST_GAP), MAX_COUNTER)
+            reached = [speech.to]
+            if speech.ask:
+                self._gaps[speech.to] = min(2 * self._gaps.get(speech.to, FIRST_GAP), MAX_COUNTER)
         for name in reached:
             self._last[name] = self._turn
-            self._asked.discard(name)
+            self._asked.pop(name, None)
+
+    def ask_all(self) -> None:
+        """Have every member send its whole slot at its next pulse, and forget none of what is held meanwhile."""
+        self._call = ASK_ALL
+        self._unheard = set(self.others_names)
+
+    def next_seq(self) -> int:
+        """Count a message of this node."""
+        if self.seq >= MAX_COUNTER:
+            raise FederationError("This member has no sequence number left; join under another name.")
+        self.seq += 1
+        return self.seq
 
     def _lacks(self, name: str) -> bool:
         """Whether a member needs this node's statistics, as far as is known."""
         if self.mark.version == 0:
             return False
-        return name in self._hellos or (name in self.words and self.words[name].view.get(self.member) != self.mark)
+        asked = self._asked.get(name, 0) >= ASK_ALL
+        return asked or name not in self.words or self.words[name].view.get(self.member) != self.mark
 
-    def _pulse(self, to: str | None, *, ask: bool, full: bool) -> Pulse:
-        if self.seq >= MAX_COUNTER:
-            raise FederationError("This incarnation has no sequence number left; begin a new one.")
-        self.seq += 1
-        view = {name: mark for name, mark in self.view.items() if name != self.member} if self.federation else {}
-        mark = self.mark
-        return Pulse(
-            federation=self.federation,
-            founder=self.founder,
-            sender=self.member,
-            to=to,
-            incarnation=mark.incarnation,
-            seq=self.seq,
-            version=mark.version,
-            digest=mark.digest,
-            previous=self.previous,
-            ask=ask,
-            view=view,
-            psr=self.local.to_bytes() if full and self.local is not None and self.published else None,
-        )
+
+def schema_of(roster: Roster) -> Schema | None:
+    """Return the schema that a roster fixes."""
+    return None if roster.schema is None else PSR.from_bytes(roster.schema).schema

@@ -31,6 +31,8 @@ class PulseReport:
         How often a peer's statistics were replaced by newer ones.
     refused : tuple of str
         Why messages were refused.
+    events : tuple of str
+        What else happened: who joined, under which fingerprint; who left or was removed; who contradicted itself.
     converged : bool
         Whether all members are known to hold the same.
     """
@@ -44,6 +46,7 @@ class PulseReport:
     bytes_received: int
     applied: int
     refused: tuple[str, ...]
+    events: tuple[str, ...]
     converged: bool
 
     def __str__(self) -> str:
@@ -54,6 +57,7 @@ class PulseReport:
             f"received {self.received} ({self.bytes_received:,} bytes)",
             f"applied {self.applied}",
             *([f"refused {len(self.refused)}"] if self.refused else []),
+            *self.events,
             "converged" if self.converged else "not converged",
         ]
         return " · ".join(parts)
@@ -73,6 +77,12 @@ class Member:
         Which version of them; 0 and empty if it has published none yet or this node does not hold it.
     age : float or None
         Seconds since its newest message was taken in; 0 for this node.
+    role : str
+        ``"admin"``, ``"member"``, or ``"left"`` for somebody who left and let the rows stay.
+    fingerprint : str
+        Of its keys: compare it with what the member sees at its own end.
+    note : str or None
+        Why its rows are not counted, if they are not.
     """
 
     name: str
@@ -80,6 +90,9 @@ class Member:
     version: int
     digest: str
     age: float | None
+    role: str
+    fingerprint: str
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -88,12 +101,18 @@ class Status:
 
     Attributes
     ----------
-    federation : str or None
-        Its name; None until a joiner has heard it.
+    federation : str
+        Its name.
     member : str
         This node.
     url : str
         The transport.
+    fingerprint : str
+        Of this node's keys: what the others should see.
+    topology, schedule : str
+        As the admins fixed them; empty while joining.
+    roster, epoch : int
+        Number of changes of the roster, and of keys.
     version, digest : int, str
         This node's newest published version.
     published : bool
@@ -114,9 +133,14 @@ class Status:
         The error of the newest pulse if it failed, and the newest message that was refused.
     """
 
-    federation: str | None
+    federation: str
     member: str
     url: str
+    fingerprint: str
+    topology: str
+    schedule: str
+    roster: int
+    epoch: int
     version: int
     digest: str
     published: bool
@@ -150,19 +174,21 @@ class Status:
         return f"<table><caption>{html.escape(self._title())}</caption>{rows}</table>{notes}"
 
     def _title(self) -> str:
-        name = "a federation not heard of yet" if self.federation is None else f"federation {self.federation!r}"
         state = "converged" if self.converged else "not converged"
+        name = f"federation {self.federation!r}"
         return " · ".join([name, self.url, state, *(["pulsing"] if self.pulsing else [])])
 
     def _table(self) -> list[tuple[str, ...]]:
         return [
             (
                 member.name,
+                member.role,
+                member.fingerprint,
                 f"{member.rows:,}",
                 str(member.version),
                 member.digest[:12] or "-",
                 "this node" if member.name == self.member else _ago(member.age),
-                "lags" if member.name in self.lagging else "",
+                member.note or ("lags" if member.name in self.lagging else ""),
             )
             for member in self.members
         ]
@@ -178,8 +204,8 @@ class Status:
         return [(key, note) for key, note in notes.items() if note is not None]
 
 
-_HEADER = ("member", "rows", "version", "digest", "heard", "")
-_RIGHT = (False, True, True, False, False, False)
+_HEADER = ("member", "role", "fingerprint", "rows", "version", "digest", "heard", "")
+_RIGHT = (False, False, False, True, True, False, False, False)
 
 
 def _ago(seconds: float | None) -> str:

@@ -10,7 +10,7 @@ import re
 
 from sklearn_symfed.exceptions import SettingError
 
-__all__ = ["MAX_BACKOFF", "backoff", "parse_schedule"]
+__all__ = ["MAX_BACKOFF", "backoff", "jittered", "parse_schedule"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 366 * 86400.0
@@ -61,3 +61,16 @@ def parse_schedule(schedule: str | float) -> float:
 def backoff(interval: float, failures: int) -> float:
     """Return how many seconds to wait after so many failures in a row: doubled each time, up to a cap."""
     return interval * min(1 << min(failures, 30), MAX_BACKOFF)
+
+
+def jittered(seconds: float, chance: float) -> float:
+    """Return a wait up to a tenth shorter or longer, so that members do not all pulse in the same moment.
+
+    Parameters
+    ----------
+    seconds : float
+        The wait.
+    chance : float
+        A random number from 0 to 1.
+    """
+    return seconds * (0.9 + 0.2 * chance)

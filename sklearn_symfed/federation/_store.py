@@ -1,8 +1,9 @@
-"""A node's home: one SQLite database that survives being killed at any point.
+"""A node's database: one SQLite file that survives being killed at any point.
 
 Owns the tables, the exclusive use by one process (SQLite's own lock, which the kernel releases), and what is one
 transaction: a batch and its statistics; a version before it is sent; a slot before its message is acknowledged.
-It knows marks and statistics, and no rule of the join.  Without a home the same database lives in memory.
+It knows claims and statistics, and no rule of the join; what is secret in it is sealed by its caller, under a key that
+lies in a file of its own (`_home`).  Without a home the same database lives in memory.
 """
 
 from __future__ import annotations
@@ -17,22 +18,26 @@ from pathlib import Path
 from typing import Any, Self
 
 from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, SymfedError
-from sklearn_symfed.federation._envelope import Mark, pack_view, unpack_view
+from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
+from sklearn_symfed.federation._home import DATABASE, prepare, read_seed, write_seed
+from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._peers import Slot, Word
 from sklearn_symfed.psr import PSR
 
-__all__ = ["DATABASE", "Store"]
+__all__ = ["Store"]
 
-DATABASE = "symfed.sqlite"
 _APPLICATION = 0x73796D66
-_FORMAT = 1
+_FORMAT = 2
+_SINCE = "0.1.0"
+"""The release that brought this format."""
 _REFUSALS = 1000
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value)",
     "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",  # of a batch that was forgotten the digest is NULL
-    "CREATE TABLE slots (member TEXT PRIMARY KEY, incarnation INTEGER, version INTEGER, digest TEXT, psr BLOB)",
+    "CREATE TABLE sources (id TEXT PRIMARY KEY, digest TEXT, psr BLOB, origins BLOB)",
+    "CREATE TABLE slots (member TEXT PRIMARY KEY, entry BLOB, psr BLOB)",
     "CREATE TABLE words (member TEXT PRIMARY KEY, incarnation INTEGER, seq INTEGER, view BLOB, heard REAL)",
     "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
 )
@@ -53,6 +58,7 @@ class Store:
         self.home = home
         self._connection = connection
         self._lock = threading.RLock()
+        self._identity: Identity | None = None
         weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
         self._local = _undamaged(self.get("local"), self.get("local_digest"))
 
@@ -77,7 +83,7 @@ class Store:
         folder = None if home is None else Path(home)
         with _translated(folder, "a folder that this process can create, read and write"):
             if folder is not None:
-                _prepare(folder, must_exist=must_exist)
+                prepare(folder, must_exist=must_exist)
             place = ":memory:" if folder is None else folder / DATABASE
             connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
             try:
@@ -189,13 +195,44 @@ class Store:
             self._local = local
             return True
 
-    def reset(self, psr: PSR | None = None) -> None:
+    def reset(self, psr: PSR | None = None) -> bool:
         """Drop what was learned, with all named batches, and take `psr` in its place."""
         with self._lock:
             with self.transaction():
                 self._execute("UPDATE batches SET digest = NULL")
+                self._execute("DELETE FROM sources")
                 self._write_local(psr)
             self._local = psr
+            return True
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """Other federations whose merged statistics are among what was learned: which -> whose rows, 16 bytes each."""
+        return dict(self._rows("SELECT id, origins FROM sources"))
+
+    def learn_source(self, source: str, psr: PSR, origins: bytes) -> bool:
+        """Put the statistics of another federation in the place of those that were learned of it before.
+
+        Returns
+        -------
+        learned : bool
+            False if they are the same.
+        """
+        with self._lock:
+            found = self._rows("SELECT digest, psr, origins FROM sources WHERE id = ?", source)
+            if found and (found[0][0], found[0][2]) == (psr.digest, origins):
+                return False
+            local = psr if self._local is None else self._local + psr
+            if found:
+                old = _undamaged(found[0][1], found[0][0])
+                assert old is not None
+                local = local - old
+            with self.transaction():
+                row = (source, psr.digest, psr.to_bytes(), origins)
+                self._execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", *row)
+                self._write_local(local)
+            self._local = local
+            return True
 
     def _digest_of(self, batch_id: str | None) -> str | None:
         if batch_id is None:
@@ -224,36 +261,74 @@ class Store:
             self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     @property
+    def identity(self) -> Identity:
+        """The node's keys, from the key file.
+
+        Raises
+        ------
+        StoreError
+            If the file is missing, not of this node alone, or not one.
+        """
+        if self._identity is None:
+            if self.home is None:
+                raise StoreError("This node has no identity yet.")
+            with _translated(self.home, "its key file, readable"):
+                self._identity = Identity(read_seed(self.home))
+        return self._identity
+
+    def new_identity(self, seed: bytes) -> Identity:
+        """Become somebody else: the key file is on disk when this returns."""
+        if self.home is not None:
+            with _translated(self.home, "room for a key file"):
+                write_seed(self.home, seed)
+        self._identity = Identity(seed)
+        return self._identity
+
+    @property
     def slots(self) -> dict[str, Slot]:
         """What is held of each other member."""
-        rows = self._rows("SELECT member, incarnation, version, digest, psr FROM slots")
-        return {
-            member: Slot(Mark(incarnation, version, digest), _undamaged(blob, digest))
-            for member, incarnation, version, digest, blob in rows
-        }
+        found = {}
+        for member, blob, psr in self._rows("SELECT member, entry, psr FROM slots"):
+            entry = read_entry(blob)
+            found[member] = Slot(entry, _undamaged(psr, entry.mark.digest))
+        return found
 
-    def set_slot(self, member: str, slot: Slot) -> None:
-        """Replace what is held of a member."""
-        blob = None if slot.psr is None else slot.psr.to_bytes()
+    def set_slot(self, member: str, slot: Slot | None) -> None:
+        """Replace what is held of a member; None drops it."""
         with self.transaction():
-            self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?, ?, ?)", member, *slot.mark, blob)
+            if slot is None:
+                self._execute("DELETE FROM slots WHERE member = ?", member)
+            else:
+                psr = None if slot.psr is None else slot.psr.to_bytes()
+                self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", member, slot.entry.to_bytes(), psr)
 
     @property
     def words(self) -> dict[str, Word]:
         """The newest that each other member said."""
         rows = self._rows("SELECT member, incarnation, seq, view FROM words")
-        return {member: Word((incarnation, seq), unpack_view(view)) for member, incarnation, seq, view in rows}
+        return {member: Word((incarnation, seq), read_view(view)) for member, incarnation, seq, view in rows}
 
     @property
     def heard(self) -> dict[str, float]:
         """When each other member's newest message was taken in, in seconds of the node's clock."""
         return dict(self._rows("SELECT member, heard FROM words"))
 
-    def set_word(self, member: str, word: Word, heard: float) -> None:
-        """Replace the newest that a member said."""
+    def set_word(self, member: str, word: Word | None, heard: float) -> None:
+        """Replace the newest that a member said; None drops it."""
         with self.transaction():
-            row = (member, *word.stamp, pack_view(word.view), heard)
-            self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?, ?)", *row)
+            if word is None:
+                self._execute("DELETE FROM words WHERE member = ?", member)
+            else:
+                row = (member, *word.stamp, view_bytes(word.view), heard)
+                self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?, ?)", *row)
+
+    def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest")) -> None:
+        """Drop all that belongs to a membership; what was learned stays."""
+        with self.transaction():
+            for table in ("slots", "words"):
+                self._execute(f"DELETE FROM {table}")  # noqa: S608 - one of two words
+            marks = ", ".join("?" * len(keep))
+            self._execute(f"DELETE FROM meta WHERE key NOT IN ({marks})", *keep)  # noqa: S608 - question marks
 
     @property
     def refusals(self) -> list[tuple[float, str | None, str]]:
@@ -284,23 +359,6 @@ def _undamaged(blob: bytes | None, digest: str | None) -> PSR | None:
     return psr
 
 
-def _prepare(folder: Path, *, must_exist: bool) -> None:
-    """Create the folder, or make sure that it is empty or a home."""
-    database = folder / DATABASE
-    if must_exist and not database.exists():
-        raise StoreError(f"Got {str(folder)!r}, where no home is, but expected the folder of an existing node.")
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    if database.exists() and database.stat().st_size == 0:
-        raise StoreError(
-            f"The home {str(folder)!r} is damaged, its database holds 0 bytes: restore a backup, or delete the folder "
-            "to begin anew."
-        )
-    foreign = [name for name in os.listdir(folder) if not name.startswith(DATABASE)]
-    if foreign and not database.exists():
-        raise StoreError(f"Got home {str(folder)!r}, which holds other files, but expected a new folder or a home.")
-
-
 def _initialise(connection: sqlite3.Connection, folder: Path | None, *, must_exist: bool) -> None:
     """Take the database for this process alone, check whose it is, and create the tables if it is new."""
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
@@ -315,12 +373,16 @@ def _initialise(connection: sqlite3.Connection, folder: Path | None, *, must_exi
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        connection.execute("CREATE TABLE format (since TEXT)")
+        connection.execute("INSERT INTO format VALUES (?)", (_SINCE,))
     elif application != _APPLICATION:
         raise StoreError(f"Got home {str(folder)!r}, whose database is not a node's.")
     elif version != _FORMAT:
-        raise FormatError(
-            f"Got a home of format {version}, but this release reads format {_FORMAT}; install a newer sklearn-symfed."
-        )
+        advice = "it was made by an early release and has to be made anew"
+        if version > _FORMAT:
+            since = connection.execute("SELECT since FROM format").fetchone()[0]
+            advice = f"install sklearn-symfed {since} or later"
+        raise FormatError(f"Got a home of format {version}, but this release reads format {_FORMAT}; {advice}.")
     connection.execute("COMMIT")
 
 

@@ -181,9 +181,11 @@ def _pulse_until_converged(learned: list[PSR], seed: int) -> list[PSR]:
     try:
         for i, (store, psr) in enumerate(zip(stores, learned, strict=True)):
             if i == 0:
-                nodes.append(Federation.create(store, "equivalence", url, "node-0", opener=faulty))
+                create = Federation.create(store, "equivalence", url, "node-0", on_recovery_key=_forget, opener=faulty)
+                nodes.append(create)
             else:
-                nodes.append(Federation.join(store, url, f"node-{i}", opener=faulty))
+                nodes.append(Federation.join(store, *nodes[0].invite(f"node-{i}"), opener=faulty))
+                _pulse_until_admitted(nodes[0], nodes[i])
             nodes[i].learn(psr)
         for _ in range(_ROUNDS):
             for node in nodes:
@@ -198,6 +200,19 @@ def _pulse_until_converged(learned: list[PSR], seed: int) -> list[PSR]:
             node.close()
         for store in stores:
             store.close()
+
+
+def _pulse_until_admitted(admin: Federation, joiner: Federation) -> None:
+    for _ in range(_ROUNDS):
+        if joiner.is_member and joiner.schema is not None:
+            return
+        admin.pulse()
+        joiner.pulse()
+    raise AssertionError(f"a node was not admitted after {_ROUNDS} rounds")
+
+
+def _forget(_: str) -> None:
+    """Take no note of the recovery key of a federation that ends with the test."""
 
 
 def _columns_of(estimator: Any, X: Any, y: Any) -> tuple[dict[str, Array], tuple[str, Array] | None, Any]:

@@ -17,6 +17,8 @@ import pytest
 
 from sklearn_symfed.exceptions import (
     FederationError,
+    InviteError,
+    NothingLearnedError,
     PayloadTooLargeError,
     SchemaError,
     SettingError,
@@ -25,10 +27,10 @@ from sklearn_symfed.exceptions import (
 )
 from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation import _federation as federation_module
-from sklearn_symfed.federation._envelope import decode
+from sklearn_symfed.federation._envelope import open_envelope
 from sklearn_symfed.federation._report import _ago
 from sklearn_symfed.federation.transports import MemoryTransport, open_transport
-from sklearn_symfed.psr import PSR
+from sklearn_symfed.psr import PSR, Schema
 from sklearn_symfed.testing._transports import FaultyTransport
 
 A, B, C = (PSR.from_rows([[float(number), 2.0]]) for number in range(3))
@@ -44,11 +46,19 @@ def clock():
     return itertools.count(1000).__next__
 
 
-def node(url, member, *, name="", home=None, clock=lambda: 1000.0, opener=open_transport):
-    store = Store.open(home)
-    if name:
-        return Federation.create(store, name, url, member, clock=clock, opener=opener)
-    return Federation.join(store, url, member, clock=clock, opener=opener)
+def founder(url, member="a", *, name="f", home=None, clock=lambda: 1000.0, opener=open_transport, **settings):
+    keys = {"on_recovery_key": lambda _: None, "schema": A.schema, **settings}
+    return Federation.create(Store.open(home), name, url, member, clock=clock, opener=opener, **keys)
+
+
+def joiner(admin, member, *, store=None, clock=lambda: 1000.0, opener=open_transport):
+    """Return a node that was welcomed."""
+    node = Federation.join(store or Store.open(), *admin.invite(member), clock=clock, opener=opener)
+    for _ in range(200):
+        admin.pulse(), node.pulse()
+        if node.is_member:
+            return node
+    raise AssertionError(node.pending)
 
 
 def settle(nodes, rounds=150):
@@ -62,7 +72,8 @@ def settle(nodes, rounds=150):
 
 @pytest.fixture
 def pair(url):
-    nodes = [node(url, "a", name="f"), node(url, "b")]
+    a = founder(url)
+    nodes = [a, joiner(a, "b")]
     for member, psr in zip(nodes, (A, B), strict=True):
         member.learn(psr)
     settle(nodes)
@@ -82,14 +93,17 @@ def test_nodes_reach_one_state(pair):
 
 def test_reports(url):
     """A pulse reports what it did, in one line that begins with its status."""
-    a, b = node(url, "a", name="f"), node(url, "b")
-    assert str(b.pulse()).startswith("pending: no member of the federation has answered yet · version 0 · sent 1 (")
+    a = founder(url)
+    b = Federation.join(Store.open(), *a.invite("b"), clock=lambda: 1000.0)
+    assert str(b.pulse()).startswith(f"pending: admin 'a' ({a.fingerprint}) has not answered the request to join · ver")
     a.learn(A)
     report = a.pulse()
     assert (report.status, report.version, report.digest) == ("published", 1, A.digest)
-    assert (report.sent, report.received, report.applied, report.refused) == (2, 1, 0, ())
+    assert (report.received, report.applied, report.refused) == (2, 0, ())
+    assert report.events == (f"admitted 'b', fingerprint {b.fingerprint}",)
     report = b.pulse()
-    assert (report.status, report.received, report.applied) == ("unchanged", 2, 1)
+    assert (report.status, report.applied) == ("unchanged", 1)
+    assert report.events == (f"welcomed by 'a', fingerprint {a.fingerprint}",)
     assert report.bytes_received > len(A.to_bytes()) // 4
     settle([a, b])
     report = a.pulse()
@@ -125,7 +139,8 @@ def test_forget_and_reset(pair):
 
 def test_status_shows_who_has_seen_what(url, clock):
     """The status lists members with rows, versions and ages, and what each said it holds."""
-    a, b = node(url, "a", name="f", clock=clock), node(url, "b", clock=clock)
+    a = founder(url, clock=clock)
+    b = joiner(a, "b", clock=clock)
     a.learn(A)
     settle([a, b])
     b.learn(B + C)
@@ -134,6 +149,12 @@ def test_status_shows_who_has_seen_what(url, clock):
     assert (status.federation, status.member, status.url, status.version) == ("f", "b", url, 1)
     assert (status.converged, status.published, status.pulsing, status.pending) == (False, True, False, None)
     assert status.seen == {"a": {"a": 1, "b": 0}, "b": {"a": 1, "b": 1}}
+    assert (status.fingerprint, status.schedule, status.topology, status.epoch) == (
+        b.fingerprint,
+        "30s",
+        "decentralised",
+        1,
+    )
     settle([a, b])
     (first, second) = a.status().members
     assert (first.name, first.rows, first.version, first.digest, first.age) == ("a", 1, 1, A.digest, 0)
@@ -144,14 +165,15 @@ def test_status_shows_who_has_seen_what(url, clock):
 
 def test_status_prints_as_a_table(url, clock):
     """A printed status is a table of the members, who lags, and what is pending or went wrong; HTML is escaped."""
-    a, b = node(url, "a", name="f<1>", clock=clock), node(url, "z<b>", clock=clock)
+    a = founder(url, name="f<1>", clock=clock)
+    b = joiner(a, "z<b>", clock=clock)
     a.learn(A)
     settle([a, b])
     lines = str(a.status()).splitlines()
     assert lines[0] == f"federation 'f<1>' · {url} · converged"
-    assert lines[1].split() == ["member", "rows", "version", "digest", "heard"]
-    assert lines[2].split() == ["a", "1", "1", A.digest[:12], "this", "node"]
-    assert lines[3].split()[:4] == ["z<b>", "0", "0", "-"]
+    assert lines[1].split() == ["member", "role", "fingerprint", "rows", "version", "digest", "heard"]
+    assert lines[2].split() == ["a", "admin", a.fingerprint, "1", "1", A.digest[:12], "this", "node"]
+    assert lines[3].split()[:6] == ["z<b>", "member", b.fingerprint, "0", "0", "-"]
     assert lines[3].endswith(" ago")
     assert len(lines) == 4
     a.learn(A)
@@ -179,50 +201,82 @@ def test_ages(seconds, text):
 
 def test_rows_that_do_not_fit_are_refused_before_they_are_learned(pair):
     """Learning columns that the peers do not have is an error that lists them, and changes nothing."""
-    joiner = node(pair[0].url, "c")
-    settle([*pair, joiner])
+    c = joiner(pair[0], "c")
     with pytest.raises(SchemaError, match="unexpected columns: \\['y'\\]"):
-        joiner.learn(PSR.from_rows([[1.0, 2.0]], [3.0]), "batch")
-    assert joiner.local is None
-    assert joiner.learn(C, "batch")
+        c.learn(PSR.from_rows([[1.0, 2.0]], [3.0]), "batch")
+    assert c.local is None
+    assert c.learn(C, "batch")
 
 
-def test_joiner_with_other_columns_is_refused_by_all(pair, caplog):
-    """A joiner that has learned other columns is refused by everybody, each time with one line that says why."""
+def test_nothing_is_learned_before_the_columns_are_known(url):
+    """Neither a joiner that was not answered nor a member of a federation without columns learns anything."""
+    a = founder(url, schema=None)
+    b = Federation.join(Store.open(), *a.invite("b"), clock=lambda: 1000.0)
+    with pytest.raises(NothingLearnedError, match="until the admin has answered"):
+        b.learn(B)
+    a.pulse(), b.pulse()
+    with pytest.raises(NothingLearnedError, match="first rows of an admin"):
+        b.learn(B)
+    a.learn(A)
+    a.pulse(), b.pulse()
+    assert b.learn(B)
+    settle([a, b])
+    assert a.merged == A + B
+
+
+def test_joiner_with_other_columns_is_told_and_not_admitted(pair, caplog):
+    """A joiner that has learned other columns is refused with one line on each side, column by column."""
     store = Store.open()
     store.learn(PSR.from_rows([[1.0, 2.0]], [3.0]))
-    joiner = Federation.join(store, pair[0].url, "c")
+    invite = pair[0].invite("c")
     with caplog.at_level(logging.WARNING, "sklearn_symfed"):
-        reports = [member.pulse() for _ in range(3) for member in [joiner, *pair]]
-    refused = [line for report in reports for line in report.refused]
-    assert refused
-    assert [record.getMessage().partition(" refused ")[2] for record in caplog.records] == refused
-    assert all("columns do not match" in line for line in refused)
-    assert "missing columns" in joiner.status().last_refusal
+        c = Federation.join(store, *invite, clock=lambda: 1000.0)
+        for member in [*pair, c] * 3:
+            member.pulse()
+    assert len(caplog.records) == 2
+    assert all("unexpected columns: ['y']" in record.getMessage() for record in caplog.records)
+    assert "refused the request to join: the columns do not match" in c.pending
     assert pair[0].merged == A + B
+    with pytest.raises(InviteError, match="unexpected columns"):
+        c.wait(1)
+    c.reset()
+    c.close()
+    again = Federation.join(store, *invite, clock=lambda: 1000.0)  # the invite was not used up
+    pair[0].pulse(), again.pulse()
+    assert again.is_member
 
 
 def test_foreign_bytes_are_refused_and_removed(pair):
     """A message that is none is refused once, with its reason, and does not come again."""
     MemoryTransport(pair[0].url, "stranger").publish(b"poison", to="a")
-    assert pair[0].pulse().refused == ("a message: Got a message of 6 bytes, but expected at least 40.",)
+    assert pair[0].pulse().refused == ("a message: Got a message of 6 bytes, but expected 77 to 1073741824.",)
     assert pair[0].pulse().received == 0
     assert "6 bytes" in pair[0].status().last_refusal
 
 
 def test_create_and_join_misuse(url, tmp_path):
     """Being a member already, impossible names, schedules and places are errors, and leave no membership."""
-    store = Store.open()
-    for arguments in (("", url, "a"), ("f", url, ""), ("f", url, "a", "sometimes"), ("f", "ftp://x", "a")):
+    store, keys = Store.open(), []
+    wrong = [("", url, "a"), ("f", url, ""), ("f", url, "a", "sometimes"), ("f", "ftp://x", "a")]
+    for arguments in wrong:
         with pytest.raises(SettingError):
-            Federation.create(store, *arguments)
-    missing = (tmp_path / "missing").as_uri().replace("file", "dir", 1)
-    with pytest.raises(TransportError):
-        Federation.join(store, missing, "a")
+            Federation.create(store, *arguments, on_recovery_key=keys.append)
+    with pytest.raises(SettingError, match="topology"):
+        Federation.create(store, "f", url, "a", topology="star", on_recovery_key=keys.append)
+    other = Store.open()
+    other.learn(A)
+    with pytest.raises(SchemaError):
+        Federation.create(other, "f", url, "a", schema=Schema(["z"]), on_recovery_key=keys.append)
     assert Federation.reopen(store) is None
-    Federation.create(store, "f", missing, "a")
-    with pytest.raises(FederationError, match="already a member"):
-        Federation.join(store, url, "a")
+    missing = (tmp_path / "missing").as_uri().replace("file", "dir", 1)
+    a = Federation.create(store, "f", missing, "a", on_recovery_key=keys.append)
+    assert len(keys) == 1
+    with pytest.raises(FederationError, match="already 'a'"):
+        Federation.join(store, *a.invite("b"))
+    shutil.rmtree(tmp_path / "missing")
+    with pytest.raises(TransportError):
+        Federation.join(other, *a.invite("b"))
+    assert Federation.reopen(other) is None
 
 
 def test_closed_membership(pair):
@@ -240,7 +294,7 @@ def test_share_that_is_away_for_a_while(tmp_path):
     share = tmp_path / "share"
     url = share.as_uri().replace("file", "dir", 1)
     with Store.open(tmp_path / "home") as store:
-        Federation.create(store, "f", url, "a").close()
+        Federation.create(store, "f", url, "a", schema=A.schema, on_recovery_key=str).close()
         share.rename(tmp_path / "away")
         a = Federation.reopen(store)
         a.learn(A)
@@ -293,9 +347,9 @@ def test_version_is_committed_before_it_is_sent(pair, monkeypatch):
     seen = []
 
     def publish(self, data, to):
-        pulse = decode(data)
-        store = Federation.reopen(a._store, clock=lambda: 1000.0)._peers
-        seen.append((pulse.mark, pulse.seq) == (store.mark, store.seq))
+        header = open_envelope(data).header
+        stored = Federation.reopen(a._store, clock=lambda: 1000.0)._node
+        seen.append((header.version, header.seq) == (stored.peers.mark.version, stored.seq))
 
     monkeypatch.setattr(MemoryTransport, "_publish", publish)
     a.learn(C)
@@ -315,75 +369,14 @@ def test_effect_is_committed_before_it_is_acknowledged(pair, monkeypatch):
     assert seen == [A + C]
 
 
-def test_second_home_of_one_name(pair):
-    """When a second home publishes under a name, the first falls silent and says why, until told that it counts."""
-    a, b = pair
-    usurper = Federation.join(Store.open(), a.url, "b", take_over=True, clock=lambda: 2000.0)
-    usurper.learn(C)
-    for _ in range(4):
-        usurper.pulse()
-        a.pulse()
-    a.learn(C)
-    a.pulse()
-    b.learn(A)
-    report = b.pulse()
-    assert report.status.startswith("pending: others hold version 1 of incarnation 2000000000 of this member")
-    assert "call resume()" in report.status
-    assert (report.sent, report.version) == (1, 1)
-    assert sum(b.pulse().sent for _ in range(100)) <= 7
-    assert a.psr_of(["b"]) == C
-    usurper.close()
-    b.resume()
-    settle(pair)
-    assert a.psr_of(["b"]) == B + A
-
-
-def test_taken_name_is_refused_at_join(tmp_path):
-    """Nobody joins under the name of a member that has an inbox, unless to take its place."""
-    for url in (f"memory://{uuid.uuid4()}", tmp_path.as_uri().replace("file", "dir", 1)):
-        node(url, "a", name="f")
-        store = Store.open()
-        with pytest.raises(FederationError, match=r"named 'a' has an inbox at .* take_over=True"):
-            Federation.join(store, url, "a")
-        assert Federation.reopen(store) is None
-        assert Federation.join(store, url, "a", take_over=True).member == "a"
-
-
-def test_taken_name_is_refused_by_members(pair, monkeypatch):
-    """Where the carrier cannot tell, the members refuse a newcomer under a member's name, and it hears why."""
-    a, b = pair
-    monkeypatch.setattr(MemoryTransport, "existed", property(lambda self: None, lambda self, value: None))
-    newcomer = node(a.url, "b", clock=lambda: 2000.0)
-    newcomer.learn(C)
-    newcomer.pulse()
-    assert "the member name is taken by another home" in a.pulse().refused[0]
-    assert "member name is taken" in a.status().last_refusal
-    assert "others hold version 1" in newcomer.pulse().status
-    assert newcomer.pulse().sent == 0
-    assert not newcomer.converged
-    assert a.psr_of(["b"]) == b.local == B
-
-
-def test_claim_outlives_the_process(pair):
-    """A home that takes a name over, killed before its first pulse, still does."""
-    a, b = pair
-    b.close()
-    store = Store.open()
-    Federation.join(store, a.url, "b", take_over=True, clock=lambda: 900.0)
-    newcomer = Federation.reopen(store, clock=lambda: 901.0)
-    newcomer.learn(C)
-    settle([a, newcomer])
-    assert a.psr_of(["b"]) == C
-
-
 def test_create_in_an_inhabited_place(pair, tmp_path):
     """A place in which others have inboxes is refused to a founder, who leaves nothing there."""
     place = tmp_path.as_uri().replace("file", "dir", 1)
-    node(place, "a", name="f")
+    founder(place)
     store = Store.open()
     for url, members in ((pair[0].url, "'a', 'b'"), (place, "'a'")):
         with pytest.raises(FederationError, match=rf"holds a federation already \(members {members}\): join it"):
-            Federation.create(store, "g", url, "z")
+            Federation.create(store, "g", url, "z", on_recovery_key=str)
     assert Federation.reopen(store) is None
     assert [path.name for path in tmp_path.iterdir()] == ["inbox-a"]
 
@@ -396,9 +389,9 @@ def copy_home(home, to):
 def test_restored_home_is_found_out(tmp_path):
     """A node whose home went back to an old copy says so after its next pulses; nobody calls the state converged."""
     url = (tmp_path / "share").as_uri().replace("file", "dir", 1)
-    a = node(url, "a", name="f", clock=time.time)
+    a = founder(url, clock=time.time)
     store = Store.open(tmp_path / "b")
-    b = Federation.join(store, url, "b")
+    b = joiner(a, "b", store=store, clock=time.time)
     a.learn(A)
     b.learn(B)
     settle([a, b])
@@ -427,8 +420,12 @@ def test_reopened_node_asks_once(pair):
     """A node that is taken up again asks its peers, converges once they have answered, and is silent then."""
     a, b = pair
     again = Federation.reopen(b._store, clock=lambda: 1000.0)
-    assert (again.pulse().sent, again.converged) == (1, False)
-    assert (a.pulse().sent, again.pulse().converged) == (1, True)
+    again.learn(C)
+    report = again.pulse()
+    assert (report.sent, again.converged) == (1, False)
+    assert "reads what its peers hold of it first" in report.status
+    assert (a.pulse().sent, again.pulse().status) == (1, "published")
+    settle([a, again])
     assert sum(member.pulse().sent for _ in range(100) for member in (a, again)) == 0
 
 
@@ -443,7 +440,8 @@ def test_faulty_carriers_converge(tmp_path, seed, scheme):
         inner = open_transport(url, member, create=create)
         return FaultyTransport(inner, chance.random(), drop=0.3, duplicate=0.3, reorder=0.5, delay=0.3)
 
-    nodes = [node(place, "a", name="f", opener=opener), *(node(place, name, opener=opener) for name in "bcd")]
+    a = founder(place, opener=opener)
+    nodes = [a, *(joiner(a, name, opener=opener) for name in "bcd")]
     total = 0
     for step in range(30):
         member = chance.choice(nodes)
@@ -508,8 +506,7 @@ def test_background_recovers_from_a_failing_carrier(pair, monkeypatch):
         return receive(self, limit)
 
     monkeypatch.setattr(MemoryTransport, "_receive", flaky)
-    a._store.learn(C)
-    a._learned(changed=True)
+    a.learn(C)
     a.start_pulsing(0.002)
     wait_until(lambda: a.status().version == 2 and a.status().last_error is None)
     a.stop_pulsing()
@@ -536,14 +533,14 @@ def test_unexpected_error_ends_the_background(pair, monkeypatch):
 def test_dropped_node_lets_go_of_its_home(pair, tmp_path, monkeypatch, fails):
     """A node that nobody holds any more stops pulsing and frees its home, without waiting for a garbage collection."""
     with Store.open(tmp_path / "home") as store:
-        Federation.join(store, pair[0].url, "c").close()
+        joiner(pair[0], "c", store=store).close()
     if fails:
         monkeypatch.setattr(MemoryTransport, "_receive", fail_with(TransportError("the carrier is away")))
     gc.disable()
     try:
         held = [Federation.reopen(Store.open(tmp_path / "home"), clock=lambda: 1.0)]
         held[0].start_pulsing(60)
-        wait_until(lambda: held[0].status().last_error or held[0]._peers.seq > 1000)
+        wait_until(lambda: held[0].status().last_error or held[0]._node.seq > 1000)
         thread = held[0]._background._thread
         held.clear()
         thread.join(10)
@@ -556,7 +553,8 @@ def test_dropped_node_lets_go_of_its_home(pair, tmp_path, monkeypatch, fails):
 def test_inbox_that_disappeared_is_made_again(tmp_path):
     """A node whose inbox was removed says so once, makes it anew, and takes in what it missed."""
     url = tmp_path.as_uri().replace("file", "dir", 1)
-    a, b = node(url, "a", name="f"), node(url, "b")
+    a = founder(url)
+    b = joiner(a, "b")
     a.learn(A)
     settle([a, b])
     shutil.rmtree(tmp_path / "inbox-b")
@@ -615,9 +613,10 @@ NODE = """
 import sys, time
 from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.psr import PSR
-home, url = sys.argv[1:]
+home, invite, code = sys.argv[1:]
 store = Store.open(home)
-node = Federation.reopen(store) or Federation.join(store, url, "b")
+node = Federation.reopen(store) or Federation.join(store, invite, code)
+node.wait(30, 0.02)
 for number in range(20):
     node.learn(PSR.from_rows([[float(number), 2.0]]), str(number))
     node.pulse()
@@ -632,18 +631,18 @@ print("done", flush=True)
 def test_killed_node_resumes(tmp_path):
     """A node killed while it learns and pulses ends where an uninterrupted one would."""
     url = (tmp_path / "share").as_uri().replace("file", "dir", 1)
-    a = node(url, "a", name="f")
+    a = founder(url, clock=time.time)
     a.learn(A)
     versions = []
-    command = [sys.executable, "-c", NODE, str(tmp_path / "home"), url]
+    command = [sys.executable, "-c", NODE, str(tmp_path / "home"), *a.invite("b")]
     for last in ("7", "done"):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            answering = threading.Thread(target=answer, args=(a, process))
+            answering.start()
             for line in iter(process.stdout.readline, ""):
-                a.pulse()
                 if line.strip() == last:
                     process.kill()
-                if line.strip() == "19":
-                    threading.Thread(target=answer, args=(a, process)).start()
+            answering.join()
         a.pulse()
         versions.append(dict(a.status().seen["b"])["b"])
         assert not [line for _, _, line in a._store.refusals]

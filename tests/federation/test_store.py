@@ -15,11 +15,20 @@ import pytest
 from sklearn_symfed.exceptions import FederationError, ForgetError, FormatError, SchemaError, StoreError
 from sklearn_symfed.federation import Store
 from sklearn_symfed.federation import _store as store_module
-from sklearn_symfed.federation._envelope import Mark
+from sklearn_symfed.federation._claims import Mark, signed_claim
+from sklearn_symfed.federation._home import DATABASE, KEY_FILE, network_file_system
+from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._peers import Slot, Word
 from sklearn_symfed.psr import PSR
 
 A, B = PSR.from_rows([[1.0, 2.0]]), PSR.from_rows([[3.0, 4.0]])
+ALICE = Identity(bytes(32))
+
+
+def slot(version, psr, digest=None):
+    """Return a slot that its owner has signed."""
+    mark = Mark(1, version, digest or ("" if psr is None else psr.digest))
+    return Slot(signed_claim(mark, "", (), bytes(32), "alice", ALICE.sign), psr)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -94,7 +103,7 @@ def test_failed_transaction_leaves_nothing(store):
     def fail():
         with store.transaction():
             store.set("seq", 1)
-            store.set_slot("b", Slot(Mark(1, 1, A.digest), A))
+            store.set_slot("b", slot(1, A))
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -105,14 +114,14 @@ def test_failed_transaction_leaves_nothing(store):
 
 def test_everything_comes_back(tmp_path):
     """A home that is opened again holds all that was committed."""
-    slots = {"b": Slot(Mark(1, 2, B.digest), B), "c": Slot(Mark(1, 0, ""), None)}
+    slots = {"b": slot(2, B), "c": slot(0, None)}
     word = Word((1, 9), {"a": Mark(1, 1, A.digest), "b": slots["b"].mark})
     with Store.open(tmp_path / "home") as store:
         store.learn(A, "january")
         store.set("seq", 7)
         store.set_word("b", word, 12.5)
-        for member, slot in slots.items():
-            store.set_slot(member, slot)
+        for member, held in slots.items():
+            store.set_slot(member, held)
         store.add_refusal(1.0, None, "why")
     with Store.open(tmp_path / "home") as store:
         assert store.local == A
@@ -163,8 +172,8 @@ def test_places_that_are_no_home(tmp_path):
     (tmp_path / "folder" / "thesis.tex").write_text("x")
     for name in ("garbage", "foreign"):
         (tmp_path / name).mkdir()
-    (tmp_path / "garbage" / store_module.DATABASE).write_bytes(b"not a database" * 100)
-    with sqlite3.connect(tmp_path / "foreign" / store_module.DATABASE) as database:
+    (tmp_path / "garbage" / DATABASE).write_bytes(b"not a database" * 100)
+    with sqlite3.connect(tmp_path / "foreign" / DATABASE) as database:
         database.execute("CREATE TABLE t (x)")
     database.close()
     before = sorted(tmp_path.rglob("*"))
@@ -177,18 +186,67 @@ def test_places_that_are_no_home(tmp_path):
 def test_newer_home_is_refused(tmp_path):
     """A home that a newer release wrote says so."""
     Store.open(tmp_path / "home").close()
-    database = sqlite3.connect(tmp_path / "home" / store_module.DATABASE)
-    database.execute("PRAGMA user_version = 2")
+    database = sqlite3.connect(tmp_path / "home" / DATABASE)
+    database.execute("PRAGMA user_version = 3")
+    database.execute("UPDATE format SET since = '7.8.9'")
+    database.commit()
     database.close()
-    with pytest.raises(FormatError, match="format 2, but this release reads format 1; install a newer"):
+    with pytest.raises(FormatError, match=r"format 3, but this release reads format 2; install sklearn-symfed 7\.8\.9"):
         Store.open(tmp_path / "home")
+
+
+def test_the_key_file_is_its_owners_alone(tmp_path):
+    """The seed lies in a file of mode 0600 beside the database; one that others may read is refused."""
+    with Store.open(tmp_path / "home") as store:
+        identity = store.new_identity(bytes(range(32)))
+    path = tmp_path / "home" / KEY_FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    with Store.open(tmp_path / "home") as store:
+        assert store.identity.public == identity.public
+    path.chmod(0o640)
+    with Store.open(tmp_path / "home") as store, pytest.raises(StoreError, match="chmod 600"):
+        store.identity  # noqa: B018
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with Store.open(tmp_path / "home") as store, pytest.raises(StoreError, match="no key file"):
+        store.identity  # noqa: B018
+    path.unlink()
+    with Store.open(tmp_path / "home") as store, pytest.raises(StoreError, match=r"lost its identity\.key"):
+        store.identity  # noqa: B018
+
+
+def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
+    """A home on NFS or SMB, where locks and syncs are not to be relied on, is refused where that can be told."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "1 0 0:1 / / rw - ext4 /dev/sda rw\n"
+        f"2 1 0:2 / {tmp_path}/share rw shared:1 - nfs4 server:/x rw\n"
+        f"3 2 0:3 / {tmp_path}/share/local rw - xfs /dev/sdb rw\n"
+    )
+    assert network_file_system(tmp_path / "share" / "home", mounts) == "nfs4"
+    assert network_file_system(tmp_path / "share" / "local" / "home", mounts) is None
+    assert network_file_system(tmp_path / "shared", mounts) is None
+    assert network_file_system(tmp_path, tmp_path / "none") is None
+    monkeypatch.setattr("sklearn_symfed.federation._home.network_file_system", lambda folder: "cifs")
+    with pytest.raises(StoreError, match="network file system \\(cifs\\)"):
+        Store.open(tmp_path / "home")
+
+
+def test_a_source_replaces_itself(store):
+    """Statistics of another federation are counted once, by their newest."""
+    store.learn(A)
+    assert store.learn_source("f", B, b"o" * 16)
+    assert not store.learn_source("f", B, b"o" * 16)
+    assert store.learn_source("f", B + B, b"o" * 16 + b"p" * 16)
+    assert store.local == A + B + B
+    assert store.sources == {"f": b"o" * 16 + b"p" * 16}
 
 
 def test_home_whose_creation_was_interrupted(tmp_path):
     """A folder, or a database without tables, that a killed process left behind becomes a home."""
     for name in ("folder", "database"):
         (tmp_path / name).mkdir()
-    with contextlib.closing(sqlite3.connect(tmp_path / "database" / store_module.DATABASE)) as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "database" / DATABASE)) as database:
         database.execute("PRAGMA journal_mode = WAL").fetchall()
     for name in ("folder", "database"):
         with Store.open(tmp_path / name) as store:
@@ -212,7 +270,7 @@ def test_a_database_that_was_cut_is_damage(tmp_path, size, must_exist):
     """A home whose database lost its end, or all of it, is never taken for a new one."""
     with Store.open(tmp_path / "home") as store:
         store.learn(A, "january")
-    path = tmp_path / "home" / store_module.DATABASE
+    path = tmp_path / "home" / DATABASE
     assert path.stat().st_size > size
     os.truncate(path, size)
     with pytest.raises(StoreError, match="is damaged"):
@@ -291,6 +349,6 @@ def test_a_damaged_home_is_noticed(tmp_path):
     with pytest.raises(StoreError, match="damaged"):
         Store.open(tmp_path / "home")
     with Store.open() as store:
-        store.set_slot("peer", Slot(Mark(1, 1, first.digest), second))
+        store.set_slot("peer", slot(1, second, first.digest))
         with pytest.raises(StoreError, match="damaged"):
             store.slots  # noqa: B018

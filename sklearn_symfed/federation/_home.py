@@ -1,0 +1,105 @@
+"""A node's folder: what may lie in it, the file that holds the node's seed, and where such a folder must not be.
+
+The seed makes the node's identity and the key that seals what is secret in its database, so a copy of the database
+alone gives away no key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import sys
+from pathlib import Path
+
+from sklearn_symfed.exceptions import StoreError
+
+__all__ = ["DATABASE", "KEY_FILE", "network_file_system", "prepare", "read_seed", "write_seed"]
+
+DATABASE = "symfed.sqlite"
+KEY_FILE = "identity.key"
+_MAGIC = b"SYMFEDk1"
+_SEED_BYTES = 32
+_NETWORK = frozenset(
+    "afs beegfs ceph cifs fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 gpfs lustre ncpfs nfs nfs4 "  # noqa: SIM905
+    "ocfs2 smb2 smb3 smbfs".split()
+)
+
+
+def prepare(folder: Path, *, must_exist: bool) -> None:
+    """Create the folder, or make sure that it is empty or a home, on a disk of this machine."""
+    database = folder / DATABASE
+    if must_exist and not database.exists():
+        raise StoreError(f"Got {str(folder)!r}, where no home is, but expected the folder of an existing node.")
+    kind = network_file_system(folder)
+    if kind is not None:
+        raise StoreError(f"Got home {str(folder)!r} on a network file system ({kind}), but expected a local disk.")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if database.exists() and database.stat().st_size == 0:
+        raise StoreError(
+            f"The home {str(folder)!r} is damaged, its database holds 0 bytes: restore a backup, or delete the folder "
+            "to begin anew."
+        )
+    foreign = [name for name in os.listdir(folder) if not name.startswith(DATABASE)]
+    if foreign and not database.exists():
+        raise StoreError(f"Got home {str(folder)!r}, which holds other files, but expected a new folder or a home.")
+
+
+def network_file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Return the type of the network file system that a folder is on; None if it is on none, or nobody can tell."""
+    try:
+        lines = mounts.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    place, best, kind = os.path.realpath(folder), "", None
+    for line in lines:
+        before, separator, after = line.partition(" - ")
+        fields = before.split()
+        if not separator or len(fields) < 5:
+            continue
+        mount = fields[4].encode().decode("unicode_escape", "replace")
+        inside = place == mount or place.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, after.split()[0]
+    return kind if kind in _NETWORK else None
+
+
+def write_seed(folder: Path, seed: bytes) -> None:
+    """Put a seed in the place of the one that was there, readable by its owner alone, and on disk afterwards."""
+    temporary = folder / f"{KEY_FILE}.{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        try:
+            os.write(descriptor, _MAGIC + seed)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, folder / KEY_FILE)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_seed(folder: Path) -> bytes:
+    """Return the seed of the node that lives in a folder."""
+    path = folder / KEY_FILE
+    if not path.exists():
+        raise StoreError(
+            f"The home {str(folder)!r} has lost its {KEY_FILE}: restore a backup, or ask an admin for an invite."
+        )
+    if sys.platform != "win32" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise StoreError(f"Others may read {str(path)!r}, but expected that its owner alone may: chmod 600.")
+    data = path.read_bytes()
+    if len(data) != len(_MAGIC) + _SEED_BYTES or not data.startswith(_MAGIC):
+        raise StoreError(f"Got {str(path)!r}, which is no key file of this release: restore a backup.")
+    return data[len(_MAGIC) :]
