@@ -179,6 +179,10 @@ class Limbs:
         if other.length != self.length:
             msg = f"Got vectors of {self.length} and {other.length} entries, but expected equal lengths."
             raise ValueError(msg)
+        if self.keys == other.keys and self.keys and self.keys[-1] - self.keys[0] == len(self.keys) - 1:
+            added = self._plus_aligned(other, sign)
+            if added is not None:
+                return added
         lanes: dict[int, Int64] = {
             key: plane.astype(np.int64) for key, plane in zip(self.keys, self.planes, strict=True)
         }
@@ -190,6 +194,33 @@ class Limbs:
             else:
                 lanes[key] -= plane
         return Limbs.carried(self.length, lanes)
+
+    def _plus_aligned(self, other: Limbs, sign: int) -> Limbs | None:
+        """Add all planes at once; return None where a carry goes on beyond the next plane, or asks for a new one.
+
+        Addition in 32 bits wraps around into the balanced digit; what overflows is carried.
+        """
+        ours, theirs = self.planes, other.planes
+        if sign > 0:
+            planes = ours + theirs
+            overflow = _overflow(ours, theirs, planes)
+        else:
+            planes = ours - theirs
+            overflow = np.bitwise_xor(ours, theirs)
+            overflow &= ours ^ planes
+        overflow >>= 31  # -1 where the true sum has another sign than the digit, which is the sign of ours
+        carries = ours >> 31
+        carries |= 1
+        carries &= overflow
+        if carries[-1].any():
+            return None
+        digits = planes[1:] + carries[:-1]
+        if digits.size and _overflow(planes[1:], carries[:-1], digits).min() < 0:
+            return None
+        planes[1:] = digits
+        if not planes.any(axis=1).all():
+            return None
+        return Limbs(self.length, self.keys, planes)
 
     def __add__(self, other: Limbs) -> Limbs:
         return self._plus(other, +1)
@@ -208,6 +239,13 @@ class Limbs:
     def __bool__(self) -> bool:
         """Tell whether any entry differs from zero."""
         return bool(self.keys)
+
+
+def _overflow(first: Int32, second: Int32, added: Int32) -> Int32:
+    """Return a negative number wherever the sum of two int32 wrapped around."""
+    overflow = np.bitwise_xor(first, added)
+    overflow &= second ^ added
+    return overflow
 
 
 def _signs(octets: Octets) -> Octets:
