@@ -28,7 +28,7 @@ def augmented(x: np.ndarray) -> np.ndarray:
 def again(first, second, times: int) -> None:
     """Add two things many times, and let go of each sum."""
     for _ in range(times):
-        first + second  # noqa: B018
+        first + second
 
 
 def adding(options: Options) -> Table:
