@@ -222,7 +222,7 @@ class _Paired(_Products):
                 return None
             found[k, k] = square
             if k:
-                found["sums", k] = digit.sum(axis=1)
+                found["sums", k] = digit @ stack[0]
             for m in range(k):
                 wider, first = widths[m], starts[m]
                 both = self._buffer("mixed", widths[0], stack.shape[1])[:width, : stack.shape[1]]
