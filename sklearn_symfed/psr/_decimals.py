@@ -7,6 +7,7 @@ Where none or more than one integer ``m`` would do, it is refused: what is learn
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,37 +19,66 @@ __all__ = ["decimal_as_float", "no_decimal", "scale_floats", "scale_integers"]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63 - 1
+_TILE = 1 << 15  # numbers that are scaled at a time
 
 
-def scale_floats(values: Array, digits: int, out: Array, *, single: bool | None = None) -> Array | None:
+def scale_floats(values: Array, digits: Sequence[int], out: Array) -> Array | None:
     """Write ``10**digits`` times the decimals that floats mean, as integers, to `out`.
 
     Parameters
     ----------
-    values : ndarray of float64 or float32, of any shape
-    digits : int
-    out : ndarray of float64, C-contiguous, of the same shape
-        Fast where it fits into a processor's cache.  Not `values` itself.
-    single : bool, default=None
-        Whether the values are those of float32, in whatever array; None takes it from the dtype.
+    values : ndarray of float64 or float32 of shape (n_rows, n_columns)
+    digits : sequence of int of shape (n_columns,)
+    out : ndarray of float64 of the same shape
+        Fast where both lie alike in memory, without gaps, and fit into a processor's cache.
 
     Returns
     -------
-    ndarray of bool or None
+    ndarray of bool of shape (n_rows, n_columns) or None
         Marks values that mean no decimal, NaN and infinity among them; None where all of them do.
     """
-    single = values.dtype == np.float32 if single is None else single
-    limit, factor = _limit(digits, single), float(10**digits)
+    single = values.dtype == np.float32
+    if len(set(digits)) == 1:
+        digits = digits[:1]  # numpy multiplies all columns by one number faster than each by its own
+    factor, limit = np.array([10.0**each for each in digits]), np.array([_limit(each, single) for each in digits])
+    below = float(limit.min(initial=np.inf))
     with np.errstate(all="ignore"):
-        np.multiply(values, factor, out=out, dtype=np.float64)
-        np.rint(out, out=out)
-        back = out / factor  # rounded once: both are exact
-        if single:
-            back = back.astype(np.float32)
-        if (back == values).all() and np.vdot(out, out) < limit * limit / 2:
+        if all(_scale(*tile, single, below) for tile in _tiles(values, factor, out)):
             return None
-        wrong = np.asarray((back != values) | ~(np.abs(out) < limit))
+        back = np.rint(np.multiply(values, factor, dtype=np.float64), out=out) / factor
+        wrong = np.asarray(((back.astype(np.float32) if single else back) != values) | ~(np.abs(out) < limit))
     return wrong if wrong.any() else None
+
+
+def _scale(values: Array, factor: Array, out: Array, single: bool, below: float) -> bool:
+    """Scale a part, and tell whether all of it is sure to be right."""
+    if single:
+        np.copyto(out, values)  # numpy is slow where it multiplies and converts in one
+    np.multiply(out if single else values, factor, out=out)
+    np.rint(out, out=out)
+    back = out / factor  # rounded once: both are exact
+    if single:
+        back = back.astype(np.float32)
+    if not (back == values).all():
+        return False
+    if single:
+        return bool(max(out.max(), -out.min()) < below)
+    flat = out.ravel(order="K")  # a sum of squares is found faster than a maximum, and far below this bound of squares
+    return bool(np.dot(flat, flat) < below * below / 2)
+
+
+def _tiles(values: Array, factor: Array, out: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """Cut arrays, across the direction in which they lie in memory, into parts that stay in a processor's cache."""
+    n_rows, n_columns = values.shape
+    if out.strides[0] < out.strides[1]:
+        step = max(1, _TILE // max(1, n_rows))
+        for start in range(0, n_columns, step):
+            some = slice(start, start + step)
+            yield values[:, some], factor if len(factor) == 1 else factor[some], out[:, some]
+    else:
+        step = max(1, _TILE // max(1, n_columns))
+        for start in range(0, n_rows, step):
+            yield values[start : start + step], factor, out[start : start + step]
 
 
 def scale_integers(values: Array, digits: int) -> Array | None:

@@ -92,7 +92,7 @@ class Rows:
             return Chunk(_taken(self.blocks[0], rows))
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
         # single columns go into memory one after another, blocks of several row by row: as they lie
-        by_rows = len(self.blocks) == 1 and not decimals
+        by_rows = len(self.blocks) == 1 and not (decimals and self.blocks[0].strides[0] < self.blocks[0].strides[1])
         x = np.empty((n_rows, len(self.schema.names)), order="C" if by_rows else "F")
         low: list[Array] = []
         split: list[int] = []
@@ -104,13 +104,19 @@ class Rows:
             declared = [(at, decimals[name]) for at, name in enumerate(names) if name in decimals] if decimals else []
             if declared and part.dtype.kind in "biu":
                 part = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
-                for at, digits in declared:
-                    self._require_decimals(scale_integers(part[:, at], digits), block[:, at], start + at, rows)
+                for each, digits in declared:
+                    self._require_decimals(scale_integers(part[:, each], digits), block, [each], start, rows)
             if part.dtype.kind != "f" or len(declared) < len(names):
                 x[:, start:stop] = part
-            for at, digits in declared if part.dtype.kind == "f" else ():
-                wrong = scale_floats(np.ascontiguousarray(part[:, at]), digits, x[:, start + at])
-                self._require_decimals(wrong, block[:, at], start + at, rows)
+            if declared and part.dtype.kind == "f":
+                at, whole = [each for each, _ in declared], len(declared) == len(names)
+                values = part if whole else part[:, at]
+                values = values if values.itemsize in values.strides else values.copy(order="K")
+                scaled = x[:, start:stop] if whole else np.empty(values.shape)
+                wrong = scale_floats(values, [digits for _, digits in declared], scaled)
+                self._require_decimals(wrong, block, at, start, rows)
+                if not whole:
+                    x[:, start:stop][:, at] = scaled
             if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and _beyond(part).any():
                 beyond = (part > EXACT_IN_FLOAT64) | (part < -EXACT_IN_FLOAT64)
                 for column in np.flatnonzero(beyond.any(axis=0)).tolist():
@@ -125,14 +131,20 @@ class Rows:
         whole = all(kind in "biu" or name in decimals for kind, name in zip(kinds, self.schema.names, strict=True))
         return Chunk(x, integers=whole)
 
-    def _require_decimals(self, wrong: Array | None, values: Array, column: int, rows: slice | Array) -> None:
-        """Raise for the first row marked as wrong; rows of weight zero are left out."""
-        if wrong is not None and self.weights is not None:
-            wrong = wrong & (self.weights[rows] != 0)
-        if wrong is None or not wrong.any():
+    def _require_decimals(
+        self, wrong: Array | None, block: Array, columns: list[int], start: int, rows: slice | Array
+    ) -> None:
+        """Raise for the first value marked as wrong in some columns of a block; rows of weight zero are left out."""
+        if wrong is None:
             return
-        position = int(np.arange(self.n_rows)[rows][np.argmax(wrong)])
-        value, name = values[position], self.schema.names[column]
+        wrong = wrong.reshape(len(wrong), -1)
+        if self.weights is not None:
+            wrong = wrong & (self.weights[rows] != 0)[:, None]
+        if not wrong.any():
+            return
+        row, column = (int(index) for index in np.argwhere(wrong)[0])
+        position, name = int(np.arange(self.n_rows)[rows][row]), self.schema.names[start + columns[column]]
+        value = block[position, columns[column]]
         if not np.isfinite(value):
             raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
         raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])

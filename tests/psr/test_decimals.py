@@ -191,16 +191,16 @@ def test_a_float_means_the_decimal_nearest_to_it(integer, digits, steps, kind):
     """The float nearest to a decimal is read as that decimal, and its neighbours as others or as none."""
     single = kind == "f"
     integer = integer >> 28 if single else integer
-    value = np.array([integer / 10**digits]).astype(kind)
+    value = np.array([[integer / 10**digits]]).astype(kind)
     for _ in range(abs(steps)):
         value = np.nextafter(value, np.array([np.copysign(np.inf, steps)], dtype=kind))
-    out = np.empty(1)
-    wrong = scale_floats(value, digits, out)
+    out = np.empty((1, 1))
+    wrong = scale_floats(value, [digits], out)
     nearest = round(Fraction(value.item()) * 10**digits)
     meant = np.array([nearest / 10**digits]).astype(kind) == value and abs(nearest) < 2 ** (23 if single else 51)
     assert (wrong is None) == meant
-    assert not meant or out[0] == nearest
-    assert steps or out[0] == integer
+    assert not meant or out[0, 0] == nearest
+    assert steps or out[0, 0] == integer
 
 
 # -- schemas ---------------------------------------------------------------------------------------------------------
