@@ -774,6 +774,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         """Return the declared class column, or the one that the node's schema already has."""
         if self.classes is not None:
             return self.classes
+        buffer = self._buffer
+        if buffer is not None:  # only without federation do rows wait
+            return buffer.schema.classes
         schema = self._federation().schema if self._takes_part() else None
         return getattr(self, "_known_classes", None) if schema is None else schema.classes
 
@@ -784,8 +787,9 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     def _known_decimals(self) -> dict[str, int]:
         """Return the decimals of the columns that the node knows."""
+        schema = self._federation().schema if self._takes_part() else None
         known = self._merged()
-        return {} if known is None else known.schema.decimals
+        return schema.decimals if schema is not None else {} if known is None else known.schema.decimals
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, anew: bool = False

@@ -364,7 +364,7 @@ def test_a_federation_of_decimals_equals_all_rows_in_one_place():
     first = FederatedPSR(classes="late", decimals=_DIGITS)
     first.create_federation("decimals", "memory://decimals", member="first")
     first.partial_fit(frame[:100]).pulse()
-    second = FederatedPSR().join("memory://decimals", member="second")
+    second = FederatedPSR().join(*first.invite("second"))
     for _ in range(2):
         first.pulse()
         second.pulse()
@@ -375,7 +375,7 @@ def test_a_federation_of_decimals_equals_all_rows_in_one_place():
         first.pulse()
         second.pulse()
     assert first.psr_ == second.psr_ == PSR.from_rows(frame, classes="late", decimals=_DIGITS)
-    third = FederatedPSR(classes="late", decimals={**_DIGITS, "fare": 1}).join("memory://decimals", member="third")
+    third = FederatedPSR(classes="late", decimals={**_DIGITS, "fare": 1}).join(*first.invite("third"))
     for _ in range(2):
         first.pulse()
         third.pulse()
