@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from sklearn_symfed.psr._digits import DIGIT_BITS, DigitPlan, Splitter
 
@@ -22,6 +23,7 @@ __all__ = ["CERTIFIED", "MAX_BLOCKS", "DigitProducts"]
 CERTIFIED = float(2**53)
 MAX_BLOCKS = 128  # sums of about so many products below 2**53, and of a few of those, are below 2**63
 _HOPELESS = 0.6  # a block of which more than this part is left over is not worth a product
+_SHORTEST = 64  # rows of a product: 64 sums of two digits are below 2**53 unless first digits are too large
 _NUMBERS = 1 << 15  # numbers that are worth the overhead of a step
 _WHOLE = 192  # up to so many rows of a stack, one product is faster than several smaller ones
 
@@ -102,7 +104,7 @@ class _Products:
     Attributes
     ----------
     height : int
-        Largest number of rows of a block that an ordinary certificate covers.
+        Number of rows of a product to begin with; halved where there is no certificate.
     n_blocks : int
         Blocks added so far.
     """
@@ -113,8 +115,8 @@ class _Products:
         self.plan = plan
         self.n_blocks = 0
         self._sums: dict[Any, Int64] = {}
+        self._rows = self.height
         self._buffers: dict[Any, Floats] = {}
-        self._integers: dict[tuple[int, ...], Int64] = {}
 
     def add(self, stack: Floats) -> bool:
         """Add the products of a stack; return False, adding nothing, without certificate.
@@ -122,23 +124,41 @@ class _Products:
         Parameters
         ----------
         stack : ndarray of float64 of shape (1 + sum(plan.widths), n_rows)
-            As `Splitter.stack`.
+            As `Splitter.split` returns it.
         """
         # Some BLAS set spurious floating-point flags: the certificate is what tells an overflow.
         with np.errstate(all="ignore"):
-            found = self._multiply(stack)
-            if found is None:
-                return False
-            for key, product in found.items():
-                if product.shape not in self._integers:
-                    self._integers[product.shape] = np.empty(product.shape, dtype=np.int64)
-                integers = self._integers[product.shape]
-                np.copyto(integers, product, casting="unsafe")
-                if key not in self._sums:
-                    self._sums[key] = np.zeros(product.shape[-2:], dtype=np.int64)
-                self._sums[key] += integers if product.ndim < 3 else integers.sum(axis=0)
-        self.n_blocks += -(-stack.shape[1] // self.height)
+            sums = self._multiplied(stack)
+            while sums is None:
+                if self._rows <= _SHORTEST:
+                    return False
+                self._rows //= 2  # equal values have equal digits, which may be large in every row
+                sums = self._multiplied(stack)
+        for key, product in sums.items():
+            if key in self._sums:
+                self._sums[key] += product
+            else:
+                self._sums[key] = product
+        self.n_blocks += -(-stack.shape[1] // self._rows)
         return True
+
+    def _multiplied(self, stack: Floats) -> dict[Any, Int64] | None:
+        """Return the sums of the products of blocks, or None without certificate."""
+        sums: dict[Any, Int64] = {}
+        for block in self._blocks(stack):
+            found = self._multiply(block)
+            if found is None:
+                return None
+            for key, product in found.items():
+                integers = product.astype(np.int64)
+                integers = integers.sum(axis=0) if integers.ndim == 3 else integers
+                sums[key] = sums[key] + integers if key in sums else integers
+        return sums
+
+    def _blocks(self, stack: Floats) -> Iterator[Floats]:
+        """Yield parts of a stack, each of which `_multiply` takes at once."""
+        for start in range(0, stack.shape[1], self._rows):
+            yield stack[:, start : start + self._rows]
 
     def clear(self) -> None:
         """Forget the sums."""
@@ -158,7 +178,7 @@ class _Products:
                 yield k, level
 
     def _multiply(self, stack: Floats) -> dict[Any, Floats] | None:
-        """Return the products of a stack; None without certificate."""
+        """Return the products of a block; None without certificate."""
         raise NotImplementedError
 
     def _place(self, levels: Int64) -> None:
@@ -183,16 +203,23 @@ class _Whole(_Products):
 
     def _multiply(self, stack: Floats) -> dict[Any, Floats] | None:
         size, n_rows = stack.shape
-        if n_rows <= self.height:
+        if n_rows <= self._rows:
             whole = self._square("whole", stack)
             return None if whole is None else {"whole": whole}
-        blocks = stack.reshape(size, -1, self.height).transpose(1, 0, 2)
+        row, column = stack.strides
+        blocks = as_strided(stack, (n_rows // self._rows, size, self._rows), (column * self._rows, row, column))
         products = np.matmul(
             blocks, blocks.transpose(0, 2, 1), out=self._buffer(("blocks", len(blocks)), len(blocks), size, size)
         )
         if not np.einsum("bii->bi", products).max() < CERTIFIED:
             return None
         return {"whole": products}
+
+    def _blocks(self, stack: Floats) -> Iterator[Floats]:
+        whole = stack.shape[1] // self._rows * self._rows
+        for block in (stack[:, :whole], stack[:, whole:]):
+            if block.size:
+                yield block
 
     def _place(self, levels: Int64) -> None:
         if not self._sums:
@@ -225,7 +252,7 @@ class _Paired(_Products):
                 found["sums", k] = digit @ stack[0]
             for m in range(k):
                 wider, first = widths[m], starts[m]
-                both = self._buffer("mixed", widths[0], stack.shape[1])[:width, : stack.shape[1]]
+                both = self._buffer(("mixed", stack.shape[1]), widths[0], stack.shape[1])[:width]
                 np.add(stack[first : first + width], digit, out=both)
                 square = self._square((m, k), both)
                 if square is None:
