@@ -167,7 +167,8 @@ class Splitter:
                 np.copyto(rest, scaled.T[start:stop])
             else:
                 np.take(scaled.T, plan.order[start:stop], axis=0, out=rest)
-            found = self._split(rest, start, stack)
+            with np.errstate(invalid="ignore"):  # an infinity leaves a remainder, or no certificate
+                found = self._split(rest, start, stack)
             if found is not None:
                 left_over = found if left_over is None else np.logical_or(left_over, found)
         if left_over is not None:
