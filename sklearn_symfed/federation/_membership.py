@@ -393,7 +393,7 @@ class Membership:
             self.change("admit", {**admit, "admin": verdict.admits.admin})
             events.append(Admitted(name, keys.fingerprint))
         roster = self.roster
-        self.peers.heads[name] = Head((0, 0), roster.number, roster.head)
+        self.peers.heads[name] = Head(0, roster.number, roster.head)
         assert self.chain is not None
         links = tuple(link.to_bytes() for link in self.chain.links)
         self._reply(name, Welcome(request.invite, links, self.key, self.peers.entries), request.seal)
@@ -417,37 +417,44 @@ class Membership:
         if isinstance(message, Refusal):
             self.joining = self.joining.refused(message.reason)
             return [TurnedDown(message.reason)]
-        chain = Chain([Link.from_bytes(link) for link in message.links])
-        roster = chain.roster
-        if roster.federation != invite.federation or not roster.is_member(self.member, self.identity.public):
-            raise _RefusedError("its roster is of another federation, or does not list this node")
-        if commitment_of(message.key) != roster.commitment:
-            raise _RefusedError("its key is not that of the roster's epoch")
-        self.key = message.key
-        self._enter(chain)
-        self.joining = None
-        self.peers.heads[admin] = Head((0, 0), roster.number, roster.head)
+        self._be_welcomed(Chain([Link.from_bytes(link) for link in message.links]), message.key, admin)
         self.peers.raise_floors(message.floors)
         return [Welcomed(admin, invite.admin_keys.fingerprint)]
+
+    def _be_welcomed(self, chain: Chain, key: bytes | None, by: str) -> None:
+        """Become a member by a roster that says so: whoever carries it, its first link is what the invite names."""
+        roster = chain.roster
+        if roster.federation != self.federation or not roster.is_member(self.member, self.identity.public):
+            raise _RefusedError("its roster is of another federation, or does not list this node")
+        if key is None or commitment_of(key) != roster.commitment:
+            raise _RefusedError("its key is not that of the roster's epoch")
+        self.key = key
+        self._enter(chain)
+        self.joining = None
+        self.peers.heads[by] = Head(0, roster.number, roster.head)
 
     def _on_roster(self, envelope: Envelope) -> list[Event]:
         """Take links of the roster, and the key that belongs to them."""
         header, chain = envelope.header, self.chain
-        if chain is None:
-            return [Early(header.sender)]
         news = read_message("roster", envelope.open_one(self.identity))
         assert isinstance(news, RosterNews)
-        joined = chain.joined([Link.from_bytes(link) for link in news.links])
+        links = [Link.from_bytes(link) for link in news.links]
+        joined = Chain(links) if chain is None else chain.joined(links)
         roster = joined.roster
         sender = roster.members.get(header.sender)
         if sender is None or not envelope.is_signed(sender.keys.sign):
+            if links and not links[0].number:
+                self._remind(envelope, Chain(links))
             raise _RefusedError("links of the roster are not signed by a member")
-        head = Head((header.incarnation, header.seq), header.roster, header.head)
+        if chain is None:
+            self._be_welcomed(joined, news.key, header.sender)
+            return [Welcomed(header.sender, sender.keys.fingerprint)]
+        head = Head(header.seq, header.roster, header.head)
         if joined is chain:
             self.peers.note_head(header.sender, head)
             return [Stale(header.sender)]
         key = self.key
-        if roster.is_member(self.member, self.identity.public) and roster.commitment != chain.roster.commitment:
+        if roster.is_member(self.member, self.identity.public) and roster.commitment != commitment_of(key):
             if news.key is None or commitment_of(news.key) != roster.commitment:
                 raise _RefusedError("links of the roster come without the key of their epoch", header.sender)
             key = news.key
@@ -466,13 +473,12 @@ class Membership:
         if sender is None and header.roster > roster.number:
             return [Early(header.sender)]
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            self._remind(envelope)
+            self._remind(envelope, chain)
             raise _RefusedError("it is not signed by a member")
+        if header.sender != self.member:
+            self.peers.note_head(header.sender, Head(header.seq, header.roster, header.head))
         if header.roster > roster.number:
             return [Early(header.sender)]
-        stamp = header.incarnation, header.seq
-        if header.sender != self.member:
-            self.peers.note_head(header.sender, Head(stamp, header.roster, header.head))
         if not chain.holds(header.roster, header.head):
             raise _RefusedError("it is under a roster that does not count here", header.sender)
         if header.epoch != roster.epoch or header.roster < roster.since:
@@ -492,14 +498,13 @@ class Membership:
             self._forward(header, data, None)
         return events
 
-    def _remind(self, envelope: Envelope) -> None:
-        """Tell somebody who was taken off the roster and goes on that it was: the news may have been lost."""
+    def _remind(self, envelope: Envelope, chain: Chain) -> None:
+        """Tell somebody who was on a roster and goes on that this does not count any more: the news may be lost."""
         name = envelope.header.sender
         if not self.is_admin or len(self._farewells) >= _MOST_QUEUED:
             return
-        assert self.chain is not None
         turn, gap = self._told.get(name, (0, 1))
-        keys = next((keys for keys in self.chain.keys_once_of(name) if envelope.is_signed(keys.sign)), None)
+        keys = next((keys for keys in chain.keys_once_of(name) if envelope.is_signed(keys.sign)), None)
         if keys is not None and self._turn >= turn:
             self._farewells[name] = keys
             self._told[name] = (self._turn + gap, min(2 * gap, _LAST_GAP))
@@ -508,7 +513,7 @@ class Membership:
         if len({packed.member for packed in pulse.psrs}) != len(pulse.psrs) or pulse.ask > 2:
             raise _RefusedError("a pulse says more than a pulse can", header.sender)
         psrs = {packed.member: packed.expand for packed in pulse.psrs}
-        said = Said(header.sender, (header.incarnation, header.seq), pulse.ask, pulse.view, psrs)
+        said = Said(header.sender, header.seq, pulse.ask, pulse.view, psrs)
         if header.sender != self.member:
             return self.peers.receive(said)
         if self.peers.hear_oneself(pulse.view.get(self.member, b"")):
@@ -605,9 +610,15 @@ class Membership:
                 continue
             self._told[name] = (self._turn + gap, min(2 * gap, _LAST_GAP))
             head = self.peers.heads[name]
-            links = tuple(link.to_bytes() for link in self.chain.since(head.number, head.head))
-            messages.append(self._to_one(name, RosterNews(links, self.key), self.roster.members[name].keys.seal))
+            ahead = head.number > self.roster.number  # it has what this node lacks, and will see that in the header
+            links = () if ahead else self.chain.since(head.number, head.head)
+            messages.append(self._news(name, links))
+        messages += [self._news(name, self.chain.links) for name in self.peers.silent()]
         return messages
+
+    def _news(self, name: str, links: Sequence[Link]) -> Outgoing:
+        packed = tuple(link.to_bytes() for link in links)
+        return self._to_one(name, RosterNews(packed, self.key), self.roster.members[name].keys.seal)
 
     def _leave_messages(self) -> list[Outgoing]:
         if self.leaving is None:

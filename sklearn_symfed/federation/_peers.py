@@ -27,6 +27,8 @@ LAST_GAP = 64
 """A member that lags is asked again after 2, 4, 8, ... 64, 64 of this node's own pulses."""
 READING = 3
 """A home that is taken up waits for so many of its own pulses for a peer's view before it publishes."""
+_DEAF = 2
+"""A member that did not answer as often is sent the whole roster, after 2, 4, 8, ... questions."""
 ASK, ASK_ALL = 1, 2
 """The recipient shall answer with what it holds / and with its whole slot."""
 LIVES = 2**20
@@ -48,14 +50,14 @@ class Slot(NamedTuple):
 class Word(NamedTuple):
     """The newest that one member said: the message's place in its sequence, and what it then held."""
 
-    stamp: tuple[int, int]
+    seq: int
     view: View
 
 
 class Head(NamedTuple):
     """Which roster a member has, by its newest authentic message."""
 
-    stamp: tuple[int, int]
+    seq: int
     number: int
     head: bytes
 
@@ -65,7 +67,7 @@ class Said:
     """What an authentic message of a member says; the entries of its view are not checked yet."""
 
     sender: str
-    stamp: tuple[int, int]
+    seq: int
     ask: int
     view: Mapping[str, bytes]
     psrs: Mapping[str, Callable[[], bytes]]
@@ -127,6 +129,8 @@ class Peers:
         self._next_warning = 0
         self._turn = 0
         self._last: dict[str, int] = {}
+        self._unanswered: dict[str, int] = {}
+        self._deaf: set[str] = set()
         self._gaps: dict[str, int] = {}
 
     def restore(self, slots: Mapping[str, Slot], words: Mapping[str, Word]) -> None:
@@ -137,7 +141,7 @@ class Peers:
         for member, word in words.items():
             if member in self.roster.members:
                 self._listen(member, word)
-                self.heads[member] = Head((0, 0), self.roster.number, self.roster.head)
+                self.heads[member] = Head(0, self.roster.number, self.roster.head)
         self._unheard = {name for name in self.roster.members if name != self.member}
         self._reading = READING if self._unheard else 0
         self._call = ASK
@@ -157,7 +161,7 @@ class Peers:
                 kept.pop(name, None)
             self._unheard.discard(name)
         for name in self.others_names:
-            self.heads.setdefault(name, Head((0, 0), old.number, old.head))
+            self.heads.setdefault(name, Head(0, old.number, old.head))
             if self.heads[name].head != roster.head:
                 self._gaps[name] = FIRST_GAP
         self.local = self._local
@@ -181,7 +185,7 @@ class Peers:
 
     def note_head(self, name: str, head: Head) -> None:
         """Take note of which roster a member has."""
-        if name in self.roster.members and (name not in self.heads or head.stamp > self.heads[name].stamp):
+        if name in self.roster.members and (name not in self.heads or head.seq > self.heads[name].seq):
             if name not in self.heads or head.head != self.heads[name].head:
                 self._gaps[name] = FIRST_GAP
             self.heads[name] = head
@@ -370,7 +374,7 @@ class Peers:
                 self._replace(name, slot)
                 events.append(Applied(name, slot.mark))
         view = {name: entry.mark for name, entry in entries.items()}
-        heard = self._listen(said.sender, Word(said.stamp, view))
+        heard = self._listen(said.sender, Word(said.seq, view))
         if said.ask and not heard and view != self.words[said.sender].view:
             self._unheard.add(said.sender)  # late, or a restored home with an old clock: it has to say which
         return events or [Heard(said.sender) if heard else Stale(said.sender)]
@@ -486,9 +490,10 @@ class Peers:
     def _listen(self, member: str, word: Word) -> bool:
         """Take the newest word of a member; return whether it is newer than the last."""
         last = self.words.get(member)
-        if last is not None and word.stamp <= last.stamp:
+        if last is not None and word.seq <= last.seq:
             return False
         self._unheard.discard(member)
+        self._unanswered.pop(member, None)
         self._reading = 0
         if last is None or word.view != last.view:
             self._gaps[member] = FIRST_GAP
@@ -568,19 +573,23 @@ class Peers:
         return speeches
 
     def _relay_to(self, name: str) -> tuple[str, ...]:
-        """Return the members whose slots an admin passes on to one who lacks them."""
-        if self.member not in self.roster.members or not self.roster.members[self.member].admin:
-            return ()
-        word = self.words.get(name)
+        """Return the members whose slots are passed on to one who lacks them.
+
+        An admin does so at once where members do not speak to all, or once the other has spoken; anybody else for those
+        who left, and for whoever has lagged for long: the owner may be gone.
+        """
+        word, wanted = self.words.get(name), self._asked.get(name, 0) >= ASK_ALL
         view: View = {} if word is None else word.view
-        wanted = self._asked.get(name, 0) >= ASK_ALL
+        admin = self.member in self.roster.admins
+        prompt = admin and (word is not None or self.roster.topology == "centralised")
+        late = word is not None and self._gaps.get(name, 0) > 2 * FIRST_GAP
         return tuple(
             other
             for other, slot in sorted(self.slots.items())
             if other != name
             and slot.psr is not None
-            and (view.get(other, Mark(0, 0, "")).stamp < slot.entry.stamp or wanted)
-            and (word is not None or self.roster.topology == "centralised" or other in self.roster.former)
+            and (view.get(other, Mark(0, 0, "")).stamp < slot.entry.stamp or (wanted and admin))
+            and (prompt or late or other in self.roster.former)
         )
 
     def _is_due(self, name: str, most: int) -> bool:
@@ -598,10 +607,18 @@ class Peers:
         else:
             reached = [speech.to]
             if speech.ask:
+                asked = self._unanswered[speech.to] = self._unanswered.get(speech.to, 0) + 1
+                if asked >= _DEAF and asked.bit_count() == 1:
+                    self._deaf.add(speech.to)
                 self._gaps[speech.to] = min(2 * self._gaps.get(speech.to, FIRST_GAP), MAX_COUNTER)
         for name in reached:
             self._last[name] = self._turn
             self._asked.pop(name, None)
+
+    def silent(self) -> list[str]:
+        """Return, once, whom this node has asked again and again without an answer: it may lack the roster itself."""
+        deaf, self._deaf = self._deaf, set()
+        return sorted(deaf & self.roster.members.keys())
 
     def ask_all(self) -> None:
         """Have every member send its whole slot at its next pulse, and forget none of what is held meanwhile."""

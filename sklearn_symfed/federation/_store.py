@@ -38,7 +38,7 @@ _TABLES = (
     "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",  # of a batch that was forgotten the digest is NULL
     "CREATE TABLE sources (id TEXT PRIMARY KEY, digest TEXT, psr BLOB, origins BLOB)",
     "CREATE TABLE slots (member TEXT PRIMARY KEY, entry BLOB, psr BLOB)",
-    "CREATE TABLE words (member TEXT PRIMARY KEY, incarnation INTEGER, seq INTEGER, view BLOB, heard REAL)",
+    "CREATE TABLE words (member TEXT PRIMARY KEY, seq INTEGER, view BLOB, heard REAL)",
     "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
 )
 
@@ -305,8 +305,8 @@ class Store:
     @property
     def words(self) -> dict[str, Word]:
         """The newest that each other member said."""
-        rows = self._rows("SELECT member, incarnation, seq, view FROM words")
-        return {member: Word((incarnation, seq), read_view(view)) for member, incarnation, seq, view in rows}
+        rows = self._rows("SELECT member, seq, view FROM words")
+        return {member: Word(seq, read_view(view)) for member, seq, view in rows}
 
     @property
     def heard(self) -> dict[str, float]:
@@ -319,8 +319,8 @@ class Store:
             if word is None:
                 self._execute("DELETE FROM words WHERE member = ?", member)
             else:
-                row = (member, *word.stamp, view_bytes(word.view), heard)
-                self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?, ?)", *row)
+                row = (member, word.seq, view_bytes(word.view), heard)
+                self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?)", *row)
 
     def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest")) -> None:
         """Drop all that belongs to a membership; what was learned stays."""

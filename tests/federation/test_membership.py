@@ -517,3 +517,62 @@ def test_centralised_members_address_the_admins_only(admins):
     net.nodes["a"].remove("d")
     net.settle()
     net.check(A + B + C)
+
+
+def test_a_joiner_whose_admin_is_gone_is_welcomed_by_the_others(net):
+    """A welcome that was lost with its admin is made up for: any member may pass the roster and the key on."""
+    net.join(net.invite("d"))
+    net.pulse("d")
+    net.deliver("a")
+    net.pulse("a")
+    net.bags["d"].clear()
+    net.nodes["a"].change("promote", {"member": "b"})
+    net.round("abc"), net.round("abc")
+    net.bags["d"].clear()
+    del net.nodes["a"]
+    for _ in range(40):
+        net.round()
+    assert net.nodes["d"].is_member
+    assert net.nodes["d"].peers.merged == A + B + C
+
+
+def test_an_admin_restored_from_a_backup_catches_up(net):
+    """An admin whose home went back to before members joined is sent the roster by them."""
+    net.nodes["a"].change("promote", {"member": "b"})
+    net.settle()
+    backup = net.backup("a")
+    net.nodes["b"].change("rotate", {})
+    net.admit("d", by="b")
+    net.settle()
+    net.restore("a", backup)
+    net.settle()
+    assert net.nodes["a"].roster == net.nodes["d"].roster
+    net.check(A + B + C)
+
+
+def test_whoever_is_removed_and_listed_again_gets_the_key(net):
+    """A member that went by a chain without it, and then by one with it, has the key of the newest epoch."""
+    net.nodes["a"].change("promote", {"member": "b"})
+    net.settle()
+    net.nodes["a"].remove("c")
+    net.nodes["b"].change("rotate", {})
+    net.nodes["b"].change("rotate", {})
+    net.pulse("a"), net.deliver("c")
+    net.settle()
+    keys = {node.key for node in net.nodes.values() if node.is_member}
+    assert len(keys) == 1
+
+
+def test_slots_of_those_who_are_gone_are_passed_on_by_any_member(net):
+    """Rows of somebody who left stay with all, even if an admin lost them with a backup."""
+    backup = net.backup("a")
+    net.learn("c", D)
+    net.settle()
+    net.nodes["c"].leave(forget=False)
+    net.settle()
+    del net.nodes["c"]
+    net.restore("a", backup)
+    net.nodes["a"].change("rotate", {})
+    for _ in range(60):
+        net.round()
+    assert net.nodes["a"].peers.merged == net.nodes["b"].peers.merged

@@ -115,7 +115,7 @@ def test_failed_transaction_leaves_nothing(store):
 def test_everything_comes_back(tmp_path):
     """A home that is opened again holds all that was committed."""
     slots = {"b": slot(2, B), "c": slot(0, None)}
-    word = Word((1, 9), {"a": Mark(1, 1, A.digest), "b": slots["b"].mark})
+    word = Word(9, {"a": Mark(1, 1, A.digest), "b": slots["b"].mark})
     with Store.open(tmp_path / "home") as store:
         store.learn(A, "january")
         store.set("seq", 7)
