@@ -22,6 +22,7 @@ DIGIT_BITS = 23
 MAX_DIGITS = 6
 _MAX_UNIT = 900  # units beyond 2**+-900 leave the range in which scaling cannot overflow
 _LEFT_OVER = 0.12  # part of the rows of a sample that a plan may leave over
+_LARGEST_WHOLE = 2.0**21  # larger integers would leave too few products certified
 _CACHED = 1 << 16  # float64 numbers of one buffer that are worked on at a time
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -39,20 +40,28 @@ class DigitPlan:
         Exponent of two of each column's first digit.
     counts : ndarray of int64 of shape (n_columns,)
         Number of digits of each column, 1 to `MAX_DIGITS`.
+    whole : ndarray of bool of shape (n_columns,)
+        Columns that are known to hold integers, in units of one: their values are their digits.
     """
 
     units: Int64
     counts: Int64
+    whole: Mask
 
     @cached_property
     def order(self) -> Int64:
-        """Columns in the order of the stack: those of more digits first."""
-        return np.argsort(-self.counts, kind="stable")
+        """Columns in the order of the stack: those of more digits first, those that need no splitting last."""
+        return np.lexsort((self.whole, -self.counts))
+
+    @cached_property
+    def n_split(self) -> int:
+        """Number of columns to split."""
+        return int((~self.whole).sum())
 
     @cached_property
     def in_order(self) -> bool:
-        """Whether the stack has the columns' own order."""
-        return bool((self.order == np.arange(len(self.order))).all())
+        """Whether all columns are split, in their own order."""
+        return self.n_split == len(self.order) and bool((self.order == np.arange(len(self.order))).all())
 
     @cached_property
     def widths(self) -> list[int]:
@@ -60,7 +69,7 @@ class DigitPlan:
         return [int((self.counts > k).sum()) for k in range(int(self.counts.max()))]
 
 
-def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan | None:
+def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0, integers: Mask | None = None) -> DigitPlan | None:
     """Choose a plan from a sample of some rows; None where their exponents are beyond it.
 
     Parameters
@@ -71,13 +80,16 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan 
         The largest magnitudes of all rows.
     n_passes : int, default=0
         Plans that left these rows over: each asks for more room above, and every other one for a digit more.
+    integers : ndarray of bool of shape (n_columns,), default=None
+        Columns that are known to hold integers.
     """
+    whole = np.zeros(len(largest), dtype=bool) if integers is None else integers & (largest < _LARGEST_WHOLE)
     top = np.abs(sample).max(axis=0)
     top = np.where(top == 0, 1.0, top)
     with np.errstate(under="ignore"):
         rms = top * np.sqrt(np.mean((sample / top) ** 2, axis=0))
     # Rare values may take up to 24 bits of the first digit; the certificate decides whether that was too bold.
-    units = np.maximum(_exponent(rms) - 21, _exponent(largest) - 24 + 2 * n_passes)
+    units = np.where(whole, 0, np.maximum(_exponent(rms) - 21, _exponent(largest) - 24 + 2 * n_passes))
     if np.abs(units).max() > _MAX_UNIT:
         return None
     counts = np.full(len(units), MAX_DIGITS + 1)
@@ -88,8 +100,8 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan 
             # a few rows of all may go again with more digits: each column gets its share of them
             enough = np.count_nonzero(rest, axis=0) <= _LEFT_OVER * len(rest) / len(units)
             counts = np.where(enough & (counts > MAX_DIGITS), n_digits, counts)
-    counts = counts + n_passes // 2
-    return None if counts.max() > MAX_DIGITS else DigitPlan(units, counts)
+    counts = np.where(whole, 1, counts + n_passes // 2)
+    return None if counts.max() > MAX_DIGITS else DigitPlan(units, counts, whole)
 
 
 def largest_magnitudes(x: Floats) -> Floats:
@@ -123,10 +135,9 @@ class Splitter:
 
     def __init__(self, plan: DigitPlan, height: int) -> None:
         self.plan = plan
-        n_columns = len(plan.units)
-        self._group = max(1, min(n_columns, _CACHED // height))  # columns that are worked on at a time
+        self._group = min(max(1, plan.n_split), max(1, _CACHED // height))  # columns that are worked on at a time
         self._stack = np.empty((1 + sum(plan.widths)) * height)
-        self._scaled = np.empty(n_columns * height)
+        self._scaled = np.empty(plan.n_split * height)
         self._rest = np.empty(self._group * height)
         self._unequal = np.empty(self._group * height, dtype=bool)
         self._factors: dict[str, Floats] = {}
@@ -153,20 +164,23 @@ class Splitter:
         FloatingPointError
             If a value is too small or too large for the units, or not finite.
         """
-        plan = self.plan
-        n_rows, n_columns = rows.shape
-        scaled = self._scale(rows, padded)
+        plan, n_rows = self.plan, len(rows)
         stack = self._stack[: (1 + sum(plan.widths)) * padded].reshape(-1, padded)
         stack[0] = 1.0
-        scaled[n_rows:] = 0.0
+        if plan.n_split < len(plan.order):
+            whole = stack[1 + plan.n_split : 1 + len(plan.order)]
+            _gather(rows, plan.order[plan.n_split :], whole[:, :n_rows])
+            whole[:, n_rows:] = 0.0
+        if not plan.in_order:
+            chosen = np.empty((plan.n_split, n_rows))
+            _gather(rows, plan.order[: plan.n_split], chosen)
+            rows = chosen.T
+        scaled = self._scale(rows, padded)
         left_over: Mask | None = None
-        for start in range(0, n_columns, self._group):
-            stop = min(start + self._group, n_columns)
+        for start in range(0, plan.n_split, self._group):
+            stop = min(start + self._group, plan.n_split)
             rest = self._rest[: (stop - start) * padded].reshape(-1, padded)
-            if plan.in_order:
-                np.copyto(rest, scaled.T[start:stop])
-            else:
-                np.take(scaled.T, plan.order[start:stop], axis=0, out=rest)
+            np.copyto(rest, scaled.T[start:stop])
             with np.errstate(invalid="ignore"):  # an infinity leaves a remainder, or no certificate
                 found = self._split(rest, start, stack)
             if found is not None:
@@ -181,10 +195,11 @@ class Splitter:
         shape = (padded, rows.shape[1])
         if layout not in self._factors or self._factors[layout].shape != shape:
             self._factors[layout] = np.empty(shape, order=layout)  # type: ignore[call-overload]
-            self._factors[layout][...] = np.ldexp(1.0, -self.plan.units)
+            self._factors[layout][...] = np.ldexp(1.0, -self.plan.units[self.plan.order[: self.plan.n_split]])
         scaled = self._scaled[: rows.shape[1] * padded].reshape(shape, order=layout)  # type: ignore[call-overload]
         with np.errstate(under="raise", over="raise", invalid="raise"):
             np.multiply(rows, self._factors[layout][: len(rows)], out=scaled[: len(rows)])
+        scaled[len(rows) :] = 0.0
         return np.asarray(scaled)
 
     def _split(self, rest: Floats, start: int, stack: Floats) -> Mask | None:
@@ -209,6 +224,15 @@ class Splitter:
                 np.subtract(rest[:going_on], digit[:going_on], out=rest[:going_on])
             first += width
         return left_over
+
+
+def _gather(rows: Floats, columns: Int64, out: Floats) -> None:
+    """Copy some columns of rows side by side into `out`, of shape (n_columns, n_rows)."""
+    if rows.strides[0] == rows.itemsize:
+        for place, column in enumerate(columns.tolist()):
+            out[place] = rows[:, column]
+    else:
+        out[...] = rows.T.take(columns, axis=0)
 
 
 def _exponent(magnitudes: Floats) -> Int64:

@@ -34,6 +34,7 @@ _STALE = 0.25  # a plan that leaves more than this part of a chunk is given up
 _SAMPLE = 256  # rows that a way is chosen from
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class NotFiniteError(ValueError):
@@ -60,7 +61,7 @@ class ExactGram:
         self._n_rows: dict[int, int] = {}
         self._waiting: list[Floats] = []
 
-    def add(self, x: Floats, exponent: int = 0, *, integers: bool = False) -> None:
+    def add(self, x: Floats, exponent: int = 0, *, integers: Mask | None = None) -> None:
         """Add the rows of a chunk, each counted ``2**exponent`` times.
 
         Parameters
@@ -69,8 +70,8 @@ class ExactGram:
             In any memory layout.
         exponent : int, default=0
             Exponent of the weight that the rows share.
-        integers : bool, default=False
-            Whether `x` is known to hold nothing but integers, which saves asking.
+        integers : ndarray of bool of shape (n_columns,), default=None
+            Columns that are known to hold nothing but integers, which saves asking.
 
         Raises
         ------
@@ -82,9 +83,7 @@ class ExactGram:
         if exponent != self._exponent:
             self.settle()
             self._exponent = exponent
-        if isinstance(self._way, IntegerProducts):
-            self._way.known = integers
-        n_left = self._pass(x) if x.size else 0
+        n_left = self._pass(x, integers) if x.size else 0
         if n_left > _STALE * len(x):
             self._leave()
         if sum(len(rows) for rows in self._waiting) > _WAITING:
@@ -131,13 +130,18 @@ class ExactGram:
 
     # -- which way rows go -------------------------------------------------------------------------------------------
 
-    def _pass(self, x: Floats, n_passes: int = 0) -> int:
+    def _pass(self, x: Floats, integers: Mask | None = None, n_passes: int = 0) -> int:
         """Add rows the way that others went, or choose one; return how many are left over and wait."""
-        way = self._way or _choose(x, n_passes)
+        known = integers is not None and bool(integers.all())
+        if isinstance(self._way, DigitProducts) and not self._way.trusts_no_more_than(integers):
+            self._leave()
+        way = self._way or _choose(x, n_passes, integers)
         if way is None:
             self._shift(x)
             return 0
         self._way = way
+        if isinstance(way, IntegerProducts):
+            way.known = known
         n_left = 0
         for start in range(0, len(x), way.height):
             rows = x[start : start + way.height]
@@ -178,7 +182,7 @@ class ExactGram:
             if not self._waiting:
                 return way
             waiting, self._waiting = np.concatenate(self._waiting), []
-            self._pass(waiting, n_passes)
+            self._pass(waiting, n_passes=n_passes)
         self._leave()
         for rows in self._waiting:
             self._shift(rows)
@@ -209,7 +213,7 @@ class ExactGram:
         return self._lanes
 
 
-def _choose(x: Floats, n_passes: int) -> IntegerProducts | DigitProducts | None:
+def _choose(x: Floats, n_passes: int, integers: Mask | None) -> IntegerProducts | DigitProducts | None:
     """Return the way that suits some rows, or None for shifts.
 
     Rows of a later pass were left over before: all of them are looked at, and plans are less bold.
@@ -219,8 +223,8 @@ def _choose(x: Floats, n_passes: int) -> IntegerProducts | DigitProducts | None:
         raise NotFiniteError
     step = 1 if n_passes else max(1, len(x) // _SAMPLE)
     sample = x[::step].astype(np.float64)
-    integers = None if n_passes else IntegerProducts.suited(sample, largest, len(x))
-    if integers is not None:
-        return integers
-    plan = guess_plan(sample, largest, n_passes)
+    small = None if n_passes else IntegerProducts.suited(sample, largest, len(x))
+    if small is not None:
+        return small
+    plan = guess_plan(sample, largest, n_passes, integers)
     return None if plan is None else DigitProducts(plan, len(x))

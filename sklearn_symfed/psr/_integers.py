@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_symfed.psr._products import CERTIFIED, MAX_BLOCKS
+from sklearn_symfed.psr._products import CERTIFIED, MAX_SUM
 
 __all__ = ["IntegerProducts"]
 
@@ -43,7 +43,7 @@ class IntegerProducts:
         self._integers = np.empty((n_columns, n_columns), dtype=np.int64)
         self._ones = np.ones(height)
         self._sums = np.zeros((n_columns + 1, n_columns + 1), dtype=np.int64)
-        self._n_blocks = 0
+        self._bound = 0.0
 
     @classmethod
     def suited(cls, sample: Floats, largest: Floats, n_rows: int) -> IntegerProducts | None:
@@ -65,7 +65,7 @@ class IntegerProducts:
     @property
     def full(self) -> bool:
         """Whether the sums must be moved onto the grid before another block is added."""
-        return self._n_blocks >= MAX_BLOCKS
+        return self._bound >= MAX_SUM
 
     def add(self, rows: Floats) -> Floats | None:
         """Add a block of rows; return those that are left over, None for none.
@@ -81,12 +81,13 @@ class IntegerProducts:
             if not (self.known or self._holds_integers(rows)):
                 return rows.copy()
             gram = np.matmul(rows.T, rows, out=self._gram)
-            if not gram.diagonal().max() < CERTIFIED:
+            largest = float(gram.diagonal().max())
+            if not largest < CERTIFIED:
                 return rows.copy()
             np.copyto(self._integers, gram, casting="unsafe")
             self._sums[1:, 1:] += self._integers
             self._sums[0, 1:] += (self._ones[: len(rows)] @ rows).astype(np.int64)
-        self._n_blocks += 1
+        self._bound += largest
         return None
 
     def levels(self) -> Iterator[tuple[Int64, Int64 | int]]:
@@ -96,7 +97,7 @@ class IntegerProducts:
     def clear(self) -> None:
         """Forget the sums."""
         self._sums[:] = 0
-        self._n_blocks = 0
+        self._bound = 0.0
 
     def _holds_integers(self, rows: Floats) -> bool:
         whole = rows.flags.c_contiguous or rows.flags.f_contiguous

@@ -18,10 +18,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from sklearn_symfed.psr._digits import DIGIT_BITS, DigitPlan, Splitter
 
-__all__ = ["CERTIFIED", "MAX_BLOCKS", "DigitProducts"]
+__all__ = ["CERTIFIED", "MAX_SUM", "DigitProducts"]
 
 CERTIFIED = float(2**53)
-MAX_BLOCKS = 128  # sums of about so many products below 2**53, and of a few of those, are below 2**63
+MAX_SUM = 2.0**59  # sums of products up to here, and a stack's, and a few of those together, are below 2**63
 _HOPELESS = 0.6  # a block of which more than this part is left over is not worth a product
 _SHORTEST = 64  # rows of a product: 64 sums of two digits are below 2**53 unless first digits are too large
 _NUMBERS = 1 << 15  # numbers that are worth the overhead of a step
@@ -55,10 +55,15 @@ class DigitProducts:
         self._splitter = Splitter(plan, self.height)
         self._plan = plan
 
+    def trusts_no_more_than(self, integers: np.ndarray[Any, np.dtype[np.bool_]] | None) -> bool:
+        """Whether the plan takes for integers only columns that are known to hold them."""
+        trusted = self._plan.whole
+        return not (trusted.any() if integers is None else (trusted & ~integers).any())
+
     @property
     def full(self) -> bool:
         """Whether the sums must be moved onto the grid before another block is added."""
-        return self._products.n_blocks >= MAX_BLOCKS
+        return self._products.bound >= MAX_SUM
 
     def add(self, rows: Floats) -> Floats | None:
         """Add a block of rows; return those that are left over, None for none.
@@ -105,17 +110,18 @@ class _Products:
     ----------
     height : int
         Number of rows of a product to begin with; halved where there is no certificate.
-    n_blocks : int
-        Blocks added so far.
+    bound : float
+        No sum of products is larger.
     """
 
     height: int
 
     def __init__(self, plan: DigitPlan) -> None:
         self.plan = plan
-        self.n_blocks = 0
+        self.bound = 0.0
         self._sums: dict[Any, Int64] = {}
         self._rows = self.height
+        self._largest = 0.0
         self._buffers: dict[Any, Floats] = {}
 
     def add(self, stack: Floats) -> bool:
@@ -139,20 +145,23 @@ class _Products:
                 self._sums[key] += product
             else:
                 self._sums[key] = product
-        self.n_blocks += -(-stack.shape[1] // self._rows)
         return True
 
     def _multiplied(self, stack: Floats) -> dict[Any, Int64] | None:
         """Return the sums of the products of blocks, or None without certificate."""
         sums: dict[Any, Int64] = {}
+        bound = self.bound
         for block in self._blocks(stack):
+            self._largest = 0.0
             found = self._multiply(block)
             if found is None:
                 return None
+            bound += self._largest
             for key, product in found.items():
                 integers = product.astype(np.int64)
                 integers = integers.sum(axis=0) if integers.ndim == 3 else integers
                 sums[key] = sums[key] + integers if key in sums else integers
+        self.bound = bound
         return sums
 
     def _blocks(self, stack: Floats) -> Iterator[Floats]:
@@ -163,7 +172,7 @@ class _Products:
     def clear(self) -> None:
         """Forget the sums."""
         self._sums = {}
-        self.n_blocks = 0
+        self.bound = 0.0
 
     def levels(self) -> Iterator[tuple[int, Int64]]:
         """Yield ``k`` and integers over ``2**(23 k)`` that add up to the augmented Gram matrix, in the plan's order.
@@ -188,7 +197,12 @@ class _Products:
     def _square(self, key: Any, factor: Floats) -> Floats | None:
         """Return ``factor @ factor.T`` in a buffer of its own; None without certificate."""
         product = np.matmul(factor, factor.T, out=self._buffer(key, len(factor), len(factor)))
-        return product if product.diagonal().max() < CERTIFIED else None
+        return product if self._certified(product.diagonal()) else None
+
+    def _certified(self, diagonal: Floats) -> bool:
+        largest = float(diagonal.max())
+        self._largest = max(self._largest, largest)
+        return largest < CERTIFIED
 
     def _buffer(self, key: Any, *shape: int) -> Floats:
         if key not in self._buffers:
@@ -211,8 +225,10 @@ class _Whole(_Products):
         products = np.matmul(
             blocks, blocks.transpose(0, 2, 1), out=self._buffer(("blocks", len(blocks)), len(blocks), size, size)
         )
-        if not np.einsum("bii->bi", products).max() < CERTIFIED:
+        diagonals = np.einsum("bii->bi", products)
+        if not self._certified(diagonals):
             return None
+        self._largest *= len(blocks)
         return {"whole": products}
 
     def _blocks(self, stack: Floats) -> Iterator[Floats]:

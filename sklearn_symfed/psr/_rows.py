@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,14 +45,14 @@ class Chunk(NamedTuple):
     low : ndarray of float64 of shape (n, n_split) or None
         What must be added to the `split` columns of `x`: integers beyond 2**53 need two floats.
     split : ndarray of int of shape (n_split,) or None
-    integers : bool
-        Whether all of them are known to be integers.
+    integers : ndarray of bool of shape (n_columns,) or None
+        Columns that are known to hold integers; None where none are.
     """
 
     x: Array
     low: Array | None = None
     split: Array | None = None
-    integers: bool = False
+    integers: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,14 @@ class Rows:
             start = stop
         if split:
             return Chunk(x, np.column_stack(low), np.array(split))
+        return Chunk(x, integers=self._integers)
+
+    @cached_property
+    def _integers(self) -> Array:
         kinds = [block.dtype.kind for block in self.blocks for _ in range(block.shape[1])]
-        whole = all(kind in "biu" or name in decimals for kind, name in zip(kinds, self.schema.names, strict=True))
-        return Chunk(x, integers=whole)
+        return np.array(
+            [kind in "biu" or name in self.schema.decimals for kind, name in zip(kinds, self.schema.names, strict=True)]
+        )
 
     def _require_decimals(
         self, wrong: Array | None, block: Array, columns: list[int], start: int, rows: slice | Array

@@ -176,6 +176,10 @@ def test_partitions_of_a_hundred_thousand_rows_give_one_digest():
     assert PSR.from_rows(x, labels, classes="group").drop("group") == want
 
 
+def _plan(units, counts):
+    return DigitPlan(np.array(units), np.array(counts), np.zeros(len(units), dtype=bool))
+
+
 def _under(plan, x):
     """Return the packed sums of rows that begin with a plan of ours."""
     gram = ExactGram(x.shape[1])
@@ -191,7 +195,7 @@ def test_units_without_certificate_are_tried_again(too_fine, n_digits, paths):
     x = _rng().normal(size=(700, 2))
     want = ExactGram(2)
     want.add(x)
-    plan = DigitPlan(np.full(2, -20 - too_fine), np.full(2, n_digits))
+    plan = _plan([-20 - too_fine] * 2, [n_digits] * 2)
     assert _under(plan, x) == want.packed()
     assert paths["uncertified"] or paths["shifted"] or paths["3 digits"]
 
@@ -202,7 +206,7 @@ def test_digits_that_do_not_suffice_are_tried_again(too_wide):
     x = _rng().normal(size=(700, 2))
     want = ExactGram(2)
     want.add(x)
-    assert _under(DigitPlan(np.array([too_wide, -20]), np.array([1, 2])), x) == want.packed()
+    assert _under(_plan([too_wide, -20], [1, 2]), x) == want.packed()
 
 
 def test_passes_are_bounded(paths, monkeypatch):
@@ -211,10 +215,10 @@ def test_passes_are_bounded(paths, monkeypatch):
     want = ExactGram(2)
     want.add(x)
     monkeypatch.setattr(_exact, "_MAX_PASSES", 0)
-    assert _under(DigitPlan(np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)), x) == want.packed()
+    assert _under(_plan([0, 0], [1, 1]), x) == want.packed()
     assert paths["shifted"]
     paths.clear()
-    monkeypatch.setattr(_exact, "_choose", lambda _x, _n_passes: None)
+    monkeypatch.setattr(_exact, "_choose", lambda *_: None)
     gram = ExactGram(2)
     gram.add(x)
     assert gram.packed() == want.packed()
