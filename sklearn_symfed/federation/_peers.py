@@ -119,6 +119,7 @@ class Peers:
         self._sum = Sum()
         self._relays: set[str] = set()
         self._blobs: dict[str, tuple[bytes, Entry]] = {}
+        self._checked: dict[str, tuple[bytes, Entry]] = {}  # the newest of each whose signature was checked
         self._newest: dict[str, Claim] = {}
         self._floors: dict[str, tuple[int, int]] = {}
         self._ahead: Entry | None = None
@@ -174,6 +175,7 @@ class Peers:
             self.words,
             self.heads,
             self._blobs,
+            self._checked,
             self._newest,
             self._floors,
             self._last,
@@ -361,14 +363,16 @@ class Peers:
             entries = {
                 name: entry for name, blob in said.view.items() if (entry := self._entry(name, blob)) is not None
             }
+            self._leave_aside_what_came_after_leaving(entries)
             if said.sender not in entries:
                 raise _RuleError("its view lacks its sender")  # noqa: TRY301
-            slots = self._new_slots(entries, said)
+            news = {name: entry for name, entry in entries.items() if not self._holds(name, entry)}
+            slots = self._new_slots(news, said)
         except (_RuleError, SymfedError) as error:
             return [Refused(said.sender, str(error))]
         if said.ask:
             self._asked[said.sender] = max(said.ask, self._asked.get(said.sender, 0))
-        events: list[Event] = [event for name, entry in entries.items() if (event := self._judge(name, entry))]
+        events: list[Event] = [event for name, entry in news.items() if (event := self._judge(name, entry))]
         for name, slot in slots.items():
             if name not in self.slots or slot.entry.stamp > self.slots[name].entry.stamp:
                 self._replace(name, slot)
@@ -378,6 +382,16 @@ class Peers:
         if said.ask and not heard and view != self.words[said.sender].view:
             self._unheard.add(said.sender)  # late, or a restored home with an old clock: it has to say which
         return events or [Heard(said.sender) if heard else Stale(said.sender)]
+
+    def _holds(self, name: str, entry: Entry) -> bool:
+        return name in self.slots and self.slots[name].entry is entry
+
+    def _leave_aside_what_came_after_leaving(self, entries: dict[str, Entry]) -> None:
+        """Take no state of somebody who left that is later than the one that was to stay."""
+        for name, former in self.roster.former.items():
+            entry = entries.get(name)
+            if isinstance(entry, Claim) and entry.stamp > former.stamp:
+                del entries[name]
 
     def hear_oneself(self, blob: bytes) -> bool:
         """Look at what a message that this node signed says of it; return whether its home does not know of that."""
@@ -402,14 +416,17 @@ class Peers:
         keys = self.roster.keys_of(name)
         if keys is None:
             return None
+        held = self._checked.get(name)
+        if held is not None and held[0] == blob:
+            return held[1]
         held = self._blobs.get(name)
         if held is not None and held[0] == blob:
             return held[1]
         entry = read_entry(blob)
         if not verified(entry, keys.sign, self.roster.federation, name):
             raise _RuleError(f"its view holds a claim of {name!r} that {name!r} has not signed")
-        former = self.roster.former.get(name)
-        return None if former is not None and isinstance(entry, Claim) and entry.stamp > former.stamp else entry
+        self._checked[name] = (blob, entry)
+        return entry
 
     def _new_slots(self, entries: Mapping[str, Entry], said: Said) -> dict[str, Slot]:
         """Return the slots that a message brings, each checked."""
@@ -499,7 +516,7 @@ class Peers:
             self._gaps[member] = FIRST_GAP
         self.words[member] = word
         for name, mark in word.view.items():
-            if name != self.member:
+            if name != self.member and mark.stamp > self._floors.get(name, (0, 0)):
                 self._floors[name] = max(self._floors.get(name, (0, 0)), mark.stamp)
         return True
 

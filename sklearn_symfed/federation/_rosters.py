@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sklearn_symfed.exceptions import FederationError, FormatError, SymfedError
 from sklearn_symfed.federation._fields import MAX_MEMBERS
@@ -275,9 +275,10 @@ class Chain:
         """Return the chain that counts, given links of another one that follow from a link of this one.
 
         Where two chains part, in this order: the one with more recoveries counts; the one that removed an admin who
-        signed links of the other, unless the other did so too, in which case this one stays; the longer; the one
-        whose first link of its own has the smaller digest.  So nobody who was removed makes a chain that counts for
-        those who know of the removal, and admins who acted at the same time come to agree.
+        signed links of the other; if each did so, the one whose removers were not themselves removed by the other,
+        and if that does not tell them apart, this one stays; the longer; the one whose first link of its own has the
+        smaller digest.  So nobody who was removed makes a chain that counts for those who know of the removal, and
+        admins who acted at the same time come to agree, unless they removed one another.
 
         Raises
         ------
@@ -318,19 +319,47 @@ def _counts_more(
 ) -> bool:
     if new_roster.recoveries != old_roster.recoveries:
         return new_roster.recoveries > old_roster.recoveries
-    outlawed_by_old = _outlawed(common, old_roster) & {link.signer for link in new}
-    outlawed_by_new = _outlawed(common, new_roster) & {link.signer for link in old}
-    if outlawed_by_old or outlawed_by_new:
-        return not outlawed_by_old
+    by_old, old_removers = _outlawed(common, old, old_roster, new)
+    by_new, new_removers = _outlawed(common, new, new_roster, old)
+    if by_old and by_new and (old_removers <= by_new) == (new_removers <= by_old):
+        return False
+    if by_old or by_new:
+        return not by_old or (bool(by_new) and old_removers <= by_new)
     if len(new) != len(old):
         return len(new) > len(old)
     return new[0].digest < old[0].digest
 
 
-def _outlawed(common: Roster, later: Roster) -> set[Any]:
-    """Return the admins of a roster who are none in a later one, or under other keys."""
-    return {
+def _outlawed(
+    common: Roster, links: Sequence[Link], later: Roster, others: Sequence[Link]
+) -> tuple[set[str], set[str]]:
+    """Return the admins whom some links took out although they signed other links, and the admins who did that.
+
+    Whoever became an admin after the chains parted stands for the admin who made it one.
+    """
+    gone = {
         name
         for name in common.admins
         if not (later.is_member(name, common.members[name].keys) and later.members[name].admin)
     }
+    signed = _answerable(common, others)
+    outlawed = gone & set(signed)
+    removed = ("remove", "admit")
+    removers = {
+        signer
+        for link, signer in zip(links, _answerable(common, links), strict=True)
+        if link.change in removed and link.values["member"] in outlawed
+    }
+    return outlawed, removers
+
+
+def _answerable(common: Roster, links: Sequence[Link]) -> list[str]:
+    """Return for each link the admin, of those before the chains parted, who answers for it."""
+    stands_for = {name: name for name in common.admins}
+    answerable = []
+    for link in links:
+        admin = stands_for.get(link.signer or "", "")
+        answerable.append(admin)
+        if link.change == "promote" or (link.change == "admit" and link.values["admin"]):
+            stands_for.setdefault(link.values["member"], admin)
+    return answerable

@@ -8,10 +8,12 @@ import itertools
 import pytest
 
 from sklearn_symfed.exceptions import FederationError, InviteError
-from sklearn_symfed.federation._envelope import open_envelope, seal_one
+from sklearn_symfed.federation._claims import Mark, signed_claim
+from sklearn_symfed.federation._envelope import open_envelope, seal_all, seal_one
 from sklearn_symfed.federation._events import Admitted, Early, Refused, RosterChanged, Stale, TurnedDown, Welcomed
 from sklearn_symfed.federation._invites import new_code, open_invite, seal_invite
-from sklearn_symfed.federation._messages import Welcome, pack_message
+from sklearn_symfed.federation._links import signed_link
+from sklearn_symfed.federation._messages import Packed, Pulse, Welcome, pack_message
 from sklearn_symfed.federation._recovery import RecoveryKey
 from sklearn_symfed.psr import PSR, Schema
 from sklearn_symfed.testing import Simulation
@@ -576,3 +578,74 @@ def test_slots_of_those_who_are_gone_are_passed_on_by_any_member(net):
     for _ in range(60):
         net.round()
     assert net.nodes["a"].peers.merged == net.nodes["b"].peers.merged
+
+
+def test_nothing_counts_that_somebody_signs_after_leaving(net):
+    """Of a member who left and let the rows stay, no later state is taken, whoever passes it on."""
+    gone = net.nodes["c"]
+    gone.leave(forget=False)
+    net.settle()
+    gone.local = gone.local + D
+    own = gone.peers.own
+    mark = Mark(own.incarnation, own.version + 1, gone.local.digest)
+    later = signed_claim(mark, own.digest, (), gone.federation, "c", gone.identity.sign)
+    b = net.nodes["b"]
+    pulse = Pulse(0, {**b.peers.entries, "c": later.to_bytes()}, (Packed.of("c", gone.local.to_bytes()),))
+    data = seal_all(b._header(pulse, None), pack_message(pulse), b.key, b.identity, net.random)
+    net.nodes["a"].receive(data, net.now)
+    assert net.nodes["a"].peers.slots["c"].mark == own.mark
+    net.settle()
+    net.check(A + B + C)
+
+
+def admins(net, *names):
+    """Make members admins."""
+    for name in names:
+        net.nodes["a"].change("promote", {"member": name})
+    net.settle()
+
+
+def test_admins_that_an_ousted_one_made_do_not_count(net):
+    """Whoever was promoted by a removed admin after the removal makes no chain that counts, as its maker does not."""
+    admins(net, "b")
+    rogue = net.nodes["b"]
+    net.nodes["a"].remove("b")
+    net.round("ac")
+    rogue.change("promote", {"member": "c"})
+    puppet = net.nodes["c"]
+    link = signed_link(
+        rogue.federation,
+        rogue.roster.number + 1,
+        rogue.roster.head,
+        "c",
+        "remove",
+        {"member": "a", "keep": (), "commitment": bytes(32)},
+        puppet.identity.sign,
+    )
+    chain = rogue.chain.extended(link)
+    assert net.nodes["a"].chain.joined(chain.links) is net.nodes["a"].chain
+    assert net.nodes["a"].roster.admins == ["a"]
+
+
+def test_a_removed_admins_removals_are_undone(net):
+    """Of two admins who acted apart, one removing the other and that one a third, the first one's chain counts."""
+    admins(net, "b", "c")
+    net.nodes["c"].change("schedule", {"schedule": "1h"})
+    net.pulse("c"), net.deliver("a")
+    net.nodes["b"].remove("c")
+    net.nodes["a"].remove("b")
+    for name in ("a", "b"):
+        other = net.nodes["b" if name == "a" else "a"].chain
+        assert sorted(net.nodes[name].chain.joined(other.links).roster.members) == ["a", "c"]
+
+
+def test_admins_who_remove_one_another_need_the_recovery_key(net):
+    """Nodes stay with what they heard first, until a recovery that all take."""
+    admins(net, "b")
+    net.nodes["b"].remove("a")
+    net.nodes["a"].remove("b")
+    chains = net.nodes["a"].chain, net.nodes["b"].chain
+    assert chains[0].joined(chains[1].links) is chains[0]
+    assert chains[1].joined(chains[0].links) is chains[1]
+    net.nodes["a"].change("recover", {"member": "a"}, net.recovery)
+    assert chains[1].joined(net.nodes["a"].chain.links).roster.admins == ["a"]
