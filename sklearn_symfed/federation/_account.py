@@ -39,15 +39,12 @@ class Tally:
     def note(self, event: Event) -> tuple[str | None, str] | None:
         """Count an event; return whose message was refused, and why, if one was."""
         if isinstance(event, Refused):
-            self.refused.append(refusal(event.member, event.reason))
-            return event.member, event.reason
+            return self.refuse(event.member, event.reason)
         if isinstance(event, TurnedDown):
-            self.refused.append(event.reason)
-            return None, f"the request to join was refused: {event.reason}"
+            return self.refuse(None, f"the request to join was refused: {event.reason}")
         if isinstance(event, Condemned):
             reason = "equivocation: two states that it signed contradict each other, and its slot is empty"
-            self.refused.append(refusal(event.member, reason))
-            return event.member, reason
+            return self.refuse(event.member, reason)
         if isinstance(event, Applied):
             self.applied += 1
         if isinstance(event, Admitted):
@@ -58,6 +55,11 @@ class Tally:
             gone = f", without {', '.join(map(repr, event.gone))}" if event.gone else ""
             self.events.append(f"roster {event.number}{gone}")
         return None
+
+    def refuse(self, member: str | None, reason: str) -> tuple[str | None, str]:
+        """Count a refusal, and return it."""
+        self.refused.append(refusal(member, reason))
+        return member, reason
 
     def news(self) -> list[str]:
         """Return the events that were not returned before."""

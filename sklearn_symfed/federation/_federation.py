@@ -483,17 +483,25 @@ class Federation(Learning):
                 transport.ack(delivery)
 
     def _join(self, delivery: Delivery, tally: _account.Tally) -> None:
-        now = self._clock()
+        now, before = self._clock(), self._overlapping()
         for event in self._node.receive(delivery.data, now):
             line = tally.note(event)
             if line is not None:
-                member, text = line
-                self._store.add_refusal(now, member, text)
-                _log.warning("%r refused %s", self.member, _account.refusal(member, text))
+                self._refuse(now, *line)
+        for member, other in self._overlapping().items():
+            if before.get(member) != other:
+                self._refuse(now, *tally.refuse(member, f"rows of {other!r} are among its, and it is not counted"))
         for news in tally.news():
             _log.info("%r: %s", self.member, news)
         tally.received += 1
         tally.bytes_received += len(delivery.data)
+
+    def _overlapping(self) -> dict[str, str]:
+        return self._node.peers.overlapping if self._node.admitted else {}
+
+    def _refuse(self, now: float, member: str | None, reason: str) -> None:
+        self._store.add_refusal(now, member, reason)
+        _log.warning("%r refused %s", self.member, _account.refusal(member, reason))
 
     def _send(self, tally: _account.Tally) -> None:
         """Publish, and commit version and sequence numbers before anybody can have seen them."""

@@ -109,7 +109,7 @@ class Peers:
         self._sign = claim
         self.own: Claim = claim(Mark(incarnation, 0, ""), "", ())
         self.seq = 0
-        self.origins: tuple[bytes, ...] = ()
+        self._origins: tuple[bytes, ...] = ()
         self.announced: View = {}
         self.announced_head = b""
         self.slots: dict[str, Slot] = {}
@@ -203,6 +203,16 @@ class Peers:
     def local(self, psr: PSR | None) -> None:
         self._local = psr
         self._count(self.member, None if self.mismatch() else psr)
+
+    @property
+    def origins(self) -> tuple[bytes, ...]:
+        """Whose rows this node has learned, sorted; empty where they are its own only."""
+        return self._origins
+
+    @origins.setter
+    def origins(self, origins: tuple[bytes, ...]) -> None:
+        self._origins = origins
+        self.local = self._local
 
     @property
     def mark(self) -> Mark:

@@ -659,3 +659,21 @@ def answer(node, process):
     while process.poll() is None:
         node.pulse()
         time.sleep(0.02)
+
+
+def test_rows_that_would_count_twice_are_refused_in_the_log(pair, caplog):
+    """A member whose statistics hold rows of another's is not counted, and each node says so, once."""
+    a, b = pair
+    c = joiner(a, "c")
+    settle([a, b, c])
+    c._store.learn_source("elsewhere", C, b._node.identity.public.origin)
+    c._node.local = c._store.local
+    c._set_origins()
+    with caplog.at_level(logging.WARNING, "sklearn_symfed"):
+        settle([a, b, c])
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        f"{node!r} refused a message of 'c': rows of 'b' are among its, and it is not counted" for node in "ab"
+    ]
+    assert a.merged == b.merged == c.merged == A + B
+    assert [member.note for member in a.members if member.name == "c"] == ["not counted: rows of 'b' are among its"]
