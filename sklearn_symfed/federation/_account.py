@@ -16,8 +16,9 @@ from sklearn_symfed.federation._events import (
     TurnedDown,
     Welcomed,
 )
-from sklearn_symfed.federation._membership import Membership, Outgoing
+from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._report import Member, PulseReport, Status
+from sklearn_symfed.federation._standing import Outgoing
 
 __all__ = ["Tally", "members_of", "pending_of", "refusal", "status_of"]
 

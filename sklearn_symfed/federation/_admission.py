@@ -28,9 +28,9 @@ from sklearn_symfed.federation._fields import (
 from sklearn_symfed.federation._invites import INVITE, INVITE_ID_BYTES, Invite
 from sklearn_symfed.federation._keys import PublicKeys
 from sklearn_symfed.federation._messages import Request
-from sklearn_symfed.federation._peers import schema_of
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._sealing import Random
+from sklearn_symfed.federation._slots import schema_of
 from sklearn_symfed.psr import PSR
 
 __all__ = ["Desk", "Issued", "Joining", "Verdict"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from sklearn_symfed.exceptions import FederationError, NothingLearnedError
 from sklearn_symfed.federation._claims import ORIGIN_BYTES
-from sklearn_symfed.federation._membership import Membership, encoded_schema
+from sklearn_symfed.federation._membership import Membership
+from sklearn_symfed.federation._standing import encoded_schema
 from sklearn_symfed.federation._store import Store
 from sklearn_symfed.psr import PSR, Schema
 

@@ -15,9 +15,9 @@ from sklearn_symfed.federation._fields import Layout, blob, list_of, pack, read
 from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._links import MAX_LINK_BYTES, Link
 from sklearn_symfed.federation._membership import Membership
-from sklearn_symfed.federation._peers import Slot, Word
 from sklearn_symfed.federation._rosters import MAX_LINKS, Chain
 from sklearn_symfed.federation._sealing import Random, open_sealed, seal
+from sklearn_symfed.federation._slots import Slot, Word
 
 __all__ = ["dumped", "loaded"]
 

@@ -21,7 +21,7 @@ from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, 
 from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
 from sklearn_symfed.federation._home import DATABASE, prepare, read_seed, write_seed
 from sklearn_symfed.federation._keys import Identity
-from sklearn_symfed.federation._peers import Slot, Word
+from sklearn_symfed.federation._slots import Slot, Word
 from sklearn_symfed.psr import PSR
 
 __all__ = ["Store"]

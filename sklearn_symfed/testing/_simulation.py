@@ -12,9 +12,10 @@ from typing import Any
 from sklearn_symfed.federation._events import Event
 from sklearn_symfed.federation._invites import Invite
 from sklearn_symfed.federation._keys import Identity
-from sklearn_symfed.federation._membership import Membership, Outgoing
+from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._records import dumped, loaded
 from sklearn_symfed.federation._recovery import RecoveryKey
+from sklearn_symfed.federation._standing import Outgoing
 from sklearn_symfed.psr import PSR, Schema
 
 __all__ = ["Simulation"]

@@ -26,7 +26,7 @@ from sklearn_symfed.exceptions import (
     TransportError,
 )
 from sklearn_symfed.federation import Federation, Store
-from sklearn_symfed.federation import _federation as federation_module
+from sklearn_symfed.federation import _pulsing as pulsing_module
 from sklearn_symfed.federation._envelope import open_envelope
 from sklearn_symfed.federation._report import _ago
 from sklearn_symfed.federation.transports import MemoryTransport, open_transport
@@ -364,7 +364,7 @@ def test_effect_is_committed_before_it_is_acknowledged(pair, monkeypatch):
     a.pulse()
     seen = []
     monkeypatch.setattr(MemoryTransport, "_ack", lambda self, delivery: seen.append(b._store.slots["a"].psr))
-    monkeypatch.setattr(federation_module, "_MOST_A_PULSE", 1)
+    monkeypatch.setattr(pulsing_module, "_MOST_A_PULSE", 1)
     b.pulse()
     assert seen == [A + C]
 
