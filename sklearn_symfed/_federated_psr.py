@@ -386,17 +386,15 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             If the carrier cannot be reached.
         """
         self._require_no_member()
-        self._take_membership(
-            Federation.create(
-                self._store,
-                name,
-                url,
-                self._member_name(member),
-                schedule,
-                schema=schema,
-                topology=topology,
-                on_recovery_key=on_recovery_key or _print_recovery_key(name),
-            )
+        self._membership = Federation.create(
+            self._store,
+            name,
+            url,
+            self._member_name(member),
+            schedule,
+            schema=schema,
+            topology=topology,
+            on_recovery_key=on_recovery_key or _print_recovery_key(name),
         )
         return self._refresh()
 
@@ -453,7 +451,7 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             If the carrier cannot be reached.
         """
         self._require_no_member()
-        self._take_membership(Federation.join(self._store, invite, code))
+        self._membership = Federation.join(self._store, invite, code)
         if wait is not None:
             self._federation().wait(parse_schedule(wait))
         return self._refresh()
@@ -727,21 +725,19 @@ class FederatedPSR(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         return node
 
     def _require_no_member(self) -> None:
+        """Raise an error on a member; let go of a request that was not granted, and of a membership that has ended."""
         node = self._node()
-        if isinstance(node, Federation) and node.is_member:
-            raise FederationError(f"This node is already {node.member!r} of the federation at {node.url}.")
-
-    def _take_membership(self, membership: Federation | None) -> None:
-        """Put a membership in the place of the one that was, if any."""
-        old, self._membership = self._membership, membership
-        if old is not None:
-            old.close()
+        if isinstance(node, Federation):
+            if node.is_member:
+                raise FederationError(f"This node is already {node.member!r} of the federation at {node.url}.")
+            node.close()  # before another one uses the same home
+            self._membership = None
 
     def _leave_if_done(self) -> Self:
         membership = self._federation()
         if membership.left:
             membership.forget_membership()
-            self._take_membership(None)
+            self._membership = None
         return self._refresh()
 
     def _takes_part(self) -> bool:

@@ -143,7 +143,11 @@ class Federation(Pulsing):
             store.forget_membership()
             node = Membership.join(store.new_identity(random(32)), opened, random)
             federation = cls._begin(store, node, opened.url, transport, means)
-        federation.pulse()
+        try:
+            federation.pulse()
+        except BaseException:
+            federation.forget_membership()
+            raise
         return federation
 
     @classmethod

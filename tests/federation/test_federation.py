@@ -341,7 +341,7 @@ def test_uncommitted_messages_come_again(pair, monkeypatch):
     assert b.merged == A + B + C
 
 
-def test_version_is_committed_before_it_is_sent(pair, monkeypatch):
+def test_rule_6_a_version_is_on_disk_before_it_is_sent(pair, monkeypatch):
     """At the moment of sending, the store already holds the version and sequence number that go out."""
     a = pair[0]
     seen = []
@@ -357,7 +357,7 @@ def test_version_is_committed_before_it_is_sent(pair, monkeypatch):
     assert seen == [True]
 
 
-def test_effect_is_committed_before_it_is_acknowledged(pair, monkeypatch):
+def test_rule_6_a_message_is_acknowledged_only_after_its_effect_is_on_disk(pair, monkeypatch):
     """At the moment of acknowledging, the store already holds the slot."""
     a, b = pair
     a.learn(C)
@@ -677,3 +677,51 @@ def test_rows_that_would_count_twice_are_refused_in_the_log(pair, caplog):
     ]
     assert a.merged == b.merged == c.merged == A + B
     assert [member.note for member in a.members if member.name == "c"] == ["not counted: rows of 'b' are among its"]
+
+
+def test_secrets_lie_sealed_in_the_database(tmp_path):
+    """Neither the epoch's key, nor the token of a join, nor a seed or code is in the database, only in the key file."""
+    url = (tmp_path / "share").as_uri().replace("file", "dir", 1)
+    a = founder(url, home=tmp_path / "a", clock=time.time)
+    invite, code = a.invite("b")
+    b = Federation.join(Store.open(tmp_path / "b"), invite, code)
+    token = b._node.joining.invite.token
+    secrets = [a._node.key, token, code.encode(), code.replace("-", "").encode()]
+    seeds = [node._node.identity._seed for node in (a, b)]
+    for home in ("a", "b"):
+        files = {path.name: path.read_bytes() for path in (tmp_path / home).iterdir()}
+        assert any(seed in files["identity.key"] for seed in seeds)
+        rest = b"".join(data for name, data in files.items() if name != "identity.key")
+        assert not [secret for secret in [*secrets, *seeds] if secret in rest]
+    b.close()
+    b._store.close()
+    shutil.copy(tmp_path / "a" / "identity.key", tmp_path / "b" / "identity.key")
+    with Store.open(tmp_path / "b") as store, pytest.raises(StoreError, match="key file is not that of its database"):
+        Federation.reopen(store)
+
+
+def test_schedules_are_followed_by_the_background(pair):
+    """A background that was given no interval of its own goes by the schedule of the newest roster."""
+    a, b = pair
+    a.set_schedule("1d")
+    settle(pair)
+    assert (a.schedule, b.schedule, b.status().schedule) == ("1d", "1d", "1d")
+    interval = pulsing_module._Interval(b, None)
+    assert interval() == 86400
+    a.set_schedule("5m")
+    settle(pair)
+    assert interval() == 300
+    assert pulsing_module._Interval(b, 7.0)() == 7.0
+
+
+def test_a_request_that_cannot_be_sent_leaves_no_membership(pair, monkeypatch):
+    """If the carrier fails at once, nothing of the attempt is left, and the invite can be used again."""
+    store, invite = Store.open(), pair[0].invite("c")
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryTransport, "_publish", fail_with(TransportError("the carrier is away")))
+        with pytest.raises(TransportError):
+            Federation.join(store, *invite)
+    assert Federation.reopen(store) is None
+    c = Federation.join(store, *invite)
+    pair[0].pulse(), c.pulse()
+    assert c.is_member

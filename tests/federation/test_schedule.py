@@ -6,7 +6,7 @@ import pytest
 
 from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.federation import parse_schedule
-from sklearn_symfed.federation._schedule import MAX_BACKOFF, backoff
+from sklearn_symfed.federation._schedule import MAX_BACKOFF, backoff, jittered
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,8 @@ def test_back_off_doubles_to_a_cap():
     """Each failure in a row doubles the wait, up to a cap."""
     assert [backoff(2.0, failures) for failures in range(4)] == [2, 4, 8, 16]
     assert backoff(2.0, 10**6) == 2 * MAX_BACKOFF
+
+
+def test_waits_differ_by_a_tenth():
+    """Members of one schedule do not all pulse in the same moment."""
+    assert [round(jittered(30, chance), 6) for chance in (0, 0.5, 1)] == [27, 30, 33]
