@@ -196,7 +196,7 @@ class Reception(Standing):
         lost = [link for link in chain.links if not joined.holds(link.number, link.digest)]
         changed = self._adopt(joined, key)
         self.peers.note_head(header.sender, head)
-        self._redo(lost)
+        self._redo(lost, [link for link in joined.links if not chain.holds(link.number, link.digest)])
         return [changed]
 
     def _receive_sealed(self, envelope: Envelope, data: bytes) -> list[Event]:

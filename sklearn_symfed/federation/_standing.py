@@ -277,10 +277,20 @@ class Standing:
         self._told.clear()
         return RosterChanged(chain.roster.number, tuple(gone))
 
-    def _redo(self, lost: Sequence[Link]) -> None:
-        """Make this node's own changes again, after a chain without them turned out to count."""
-        for link in lost:
-            if link.signer == self.member and self.is_admin:
+    def _redo(self, lost: Sequence[Link], won: Sequence[Link]) -> None:
+        """Make this node's own changes again, after a chain without them turned out to count.
+
+        Only what the chain that counts does not have already: a key that was changed there needs no change here, and a
+        schedule that was set there stays.  So admins that act at the same time do not go on undoing one another.
+        """
+        settled = {"rotate" if "commitment" in link.values else link.change for link in won if _is_settling(link)}
+        again = {
+            link.change if link.change in _ONCE else str(link.number): link
+            for link in lost
+            if link.signer == self.member and link.change not in settled
+        }
+        for link in again.values():
+            if self.is_admin:
                 values = {name: value for name, value in link.values.items() if name != "commitment"}
                 try:
                     self.change(link.change, values)
@@ -304,6 +314,13 @@ class Standing:
             return self._peers.next_seq()
         self._seq += 1
         return self._seq
+
+
+_ONCE = ("rotate", "schedule")
+
+
+def _is_settling(link: Link) -> bool:
+    return link.change == "schedule" or link.values.get("commitment") is not None
 
 
 def encoded_schema(schema: Schema) -> bytes:

@@ -649,3 +649,17 @@ def test_admins_who_remove_one_another_need_the_recovery_key(net):
     assert chains[1].joined(chains[0].links) is chains[1]
     net.nodes["a"].change("recover", {"member": "a"}, net.recovery)
     assert chains[1].joined(net.nodes["a"].chain.links).roster.admins == ["a"]
+
+
+def test_admins_who_rotate_at_the_same_time_fall_silent(net):
+    """Several admins that change key and schedule apart from one another do not go on undoing one another."""
+    admins(net, "b", "c")
+    for step in range(3):
+        for name in "abc":
+            net.nodes[name].change("rotate", {})
+            net.nodes[name].change("schedule", {"schedule": f"{step + 1}m"})
+        net.pulse("c")
+        net.round("ba")
+    net.settle()
+    net.check(A + B + C)
+    assert net.nodes["a"].roster.number < 40
