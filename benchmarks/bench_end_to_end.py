@@ -113,7 +113,7 @@ def compared(options: Options, *, simulate: bool) -> Table:
     reached = f"within {TOLERANCE:g}" if rounds < MOST_ROUNDS else f"not within {TOLERANCE:g} in {MOST_ROUNDS} rounds"
     table.note = (
         "A round is a pass over all nodes; bytes are those that all nodes send and receive.  Averaging came "
-        f"{reached}, with {setting.steps} local steps a round: the best of several settings, found beforehand.  "
+        f"{reached}, with local steps: {setting.steps} a round, the best of several settings, found beforehand.  "
         "Its last row has neither messages nor processes."
         + (" The simulation's start is not counted." if simulate else " Flower or Ray is not installed: left out.")
     )
