@@ -14,6 +14,7 @@ import msgpack
 
 from sklearn_symfed.exceptions import FormatError, SettingError
 from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.federation._sealing import can_be_sealed_to
 
 __all__ = [
     "COUNTER",
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_MEMBERS",
     "NAME",
     "NAME_OR_NONE",
+    "SEAL_KEY",
     "SIGNATURE",
     "Kind",
     "Layout",
@@ -73,7 +75,7 @@ def read(layout: Layout, data: bytes, what: str) -> dict[str, Any]:
         max_str_len=65_536,
         max_bin_len=len(data),
         max_array_len=0,
-        max_map_len=MAX_MEMBERS,
+        max_map_len=0,
         max_ext_len=0,
         strict_map_key=False,
     )
@@ -160,17 +162,22 @@ def record(layout: Layout, make: Callable[..., Any]) -> Kind:
 
 
 def map_of_blobs(most_bytes: int) -> Kind:
-    """Expect a map from member names to short bytes; read in one go for speed."""
+    """Expect a map from member names to short bytes."""
 
     def read_map(reader: Any, name: str) -> dict[str, bytes]:
-        value = reader.unpack()
-        if type(value) is not dict:
-            raise FormatError(f"Got a {name} that is not a map.")
-        for key, item in value.items():
-            if type(item) is not bytes or len(item) > most_bytes:
-                raise FormatError(f"Got a {name} with an entry that is not bytes, at most {most_bytes}.")
+        count = reader.read_map_header()
+        if count > MAX_MEMBERS:
+            raise FormatError(f"Got {count} entries of {name}, but expected at most {MAX_MEMBERS}.")
+        value: dict[str, bytes] = {}
+        for _ in range(count):
+            key, item = reader.unpack(), reader.unpack()
             if type(key) is not str or not 0 < len(key) <= 80:  # names that no roster lists are left aside later
                 raise FormatError(f"Got a {name} with a key that is no name.")
+            if type(item) is not bytes or len(item) > most_bytes:
+                raise FormatError(f"Got a {name} with an entry that is not bytes, at most {most_bytes}.")
+            value[key] = item
+        if len(value) != count:
+            raise FormatError(f"Got a {name} with two entries of one name.")
         return value
 
     return Kind(dict, read_map)
@@ -181,6 +188,9 @@ FLAG = _scalar(bool, lambda _: True, "a bool")
 NAME = Kind(lambda value: value, _read_name)
 NAME_OR_NONE = optional(NAME)
 KEY = blob(32, 32)
+SEAL_KEY = _scalar(
+    bytes, lambda value: len(value) == 32 and can_be_sealed_to(value), "32 bytes of a key that can be sealed to"
+)
 SIGNATURE = blob(64, 64)
 _SHA256 = _scalar(bytes, lambda value: len(value) in {0, 32}, "32 bytes, or none")
 DIGEST = Kind(bytes.fromhex, lambda reader, name: _SHA256.read(reader, name).hex())

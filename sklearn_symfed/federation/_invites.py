@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from sklearn_symfed.exceptions import AuthenticationError, FormatError, InviteError
-from sklearn_symfed.federation._fields import COUNTER, KEY, NAME, Layout, blob, pack, read, text
+from sklearn_symfed.federation._fields import COUNTER, KEY, NAME, SEAL_KEY, Layout, blob, pack, read, text
 from sklearn_symfed.federation._keys import PublicKeys
 from sklearn_symfed.federation._sealing import Random, open_under_code, seal_under_code
 
@@ -76,7 +76,7 @@ INVITE: Layout = {
     "member": NAME,
     "admin": NAME,
     "sign": KEY,
-    "seal": KEY,
+    "seal": SEAL_KEY,
     "expires": COUNTER,
 }
 

@@ -18,6 +18,7 @@ from sklearn_symfed.federation._fields import (
     KEY,
     NAME,
     NAME_OR_NONE,
+    SEAL_KEY,
     SIGNATURE,
     Layout,
     blob,
@@ -43,7 +44,7 @@ CHANGES: dict[str, Layout] = {
         "schema": optional(blob(MAX_SCHEMA_BYTES)),
         "contract": optional(blob(MAX_SCHEMA_BYTES)),  # rules on what may be published: none in this release
         "sign": KEY,
-        "seal": KEY,
+        "seal": SEAL_KEY,
         "recovery": KEY,
         "commitment": KEY,
         "nonce": KEY,
@@ -51,7 +52,7 @@ CHANGES: dict[str, Layout] = {
     "admit": {
         "member": NAME,
         "sign": KEY,
-        "seal": KEY,
+        "seal": SEAL_KEY,
         "admin": FLAG,
         "invite": blob(INVITE_ID_BYTES, INVITE_ID_BYTES),
         "commitment": optional(KEY),  # a new epoch, if somebody of this name makes way

@@ -14,6 +14,7 @@ from sklearn_symfed.federation._fields import (
     KEY,
     MAX_MEMBERS,
     NAME,
+    SEAL_KEY,
     Kind,
     Layout,
     blob,
@@ -68,15 +69,15 @@ class Packed:
         """Compress."""
         return cls(member, len(data), zlib.compress(data, 6))
 
-    def expand(self) -> bytes:
-        """Decompress, after a check that so few bytes can hold so many.
+    def expand(self, most: int = MAX_PSR_BYTES) -> bytes:
+        """Decompress, after a check that so few bytes can hold so many, and that no more than `most` are to be held.
 
         Raises
         ------
         FormatError
             If they do not expand to what they say.
         """
-        if self.size > min(MAX_PSR_BYTES, _MAX_RATIO * len(self.data)):
+        if self.size > min(most, MAX_PSR_BYTES, _MAX_RATIO * len(self.data)):
             raise FormatError(f"Got {len(self.data)} bytes that say they hold {self.size}, more than is accepted.")
         expander = zlib.decompressobj()
         try:
@@ -188,7 +189,7 @@ MESSAGES: dict[str, tuple[type[Message], Layout]] = {
     "roster": (RosterNews, {"links": _LINKS, "key": optional(KEY)}),
     "request": (
         Request,
-        {"invite": _INVITE_ID, "token": KEY, "sign": KEY, "seal": KEY, "schema": optional(blob(MAX_SCHEMA_BYTES))},
+        {"invite": _INVITE_ID, "token": KEY, "sign": KEY, "seal": SEAL_KEY, "schema": optional(blob(MAX_SCHEMA_BYTES))},
     ),
     "welcome": (Welcome, {"invite": _INVITE_ID, "links": _LINKS, "key": KEY, "floors": _VIEW}),
     "refusal": (Refusal, {"invite": _INVITE_ID, "reason": text(MAX_REASON_BYTES)}),

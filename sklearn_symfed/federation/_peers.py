@@ -8,7 +8,7 @@ pulsing come to hold the same slots, and then fall silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
@@ -17,7 +17,7 @@ from sklearn_symfed.federation._events import Applied, Condemned, Event, Heard, 
 from sklearn_symfed.federation._fields import MAX_COUNTER
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._slots import ASK, ASK_ALL, Head, Held, Said, Slot, Speech, Word, schema_of
-from sklearn_symfed.psr import PSR
+from sklearn_symfed.psr import PSR, most_bytes
 
 __all__ = ["ASK", "ASK_ALL", "Peers", "Said", "Slot", "Speech", "Word", "schema_of"]
 
@@ -202,15 +202,15 @@ class Peers(Held):
             if entry.version == 0:
                 slots[name] = Slot(entry, None)
             elif name in said.psrs and entry.stamp >= self._floors.get(name, (0, 0)):
-                slots[name] = Slot(entry, self._statistics(entry, said.psrs[name]()))
+                slots[name] = Slot(entry, self._statistics(entry, said.psrs[name]))
         return slots
 
-    def _statistics(self, claim: Claim, data: bytes) -> PSR:
-        psr = PSR.from_bytes(data)
-        if psr.digest != claim.digest:
-            raise _RuleError("its statistics have another digest than it says")
+    def _statistics(self, claim: Claim, expand: Callable[[int], bytes]) -> PSR:
         if self.schema is None:
             raise _RuleError("the federation has no schema yet")
+        psr = PSR.from_bytes(expand(most_bytes(self.schema)))
+        if psr.digest != claim.digest:
+            raise _RuleError("its statistics have another digest than it says")
         self.schema.require_match(psr.schema)
         self.check(psr)
         return psr

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sklearn_symfed.exceptions import FederationError, FormatError, SymfedError
+from sklearn_symfed.exceptions import FederationError, SymfedError
 from sklearn_symfed.federation._fields import MAX_MEMBERS
 from sklearn_symfed.federation._keys import PublicKeys
 from sklearn_symfed.federation._links import Link
 from sklearn_symfed.federation._schedule import parse_schedule
+from sklearn_symfed.psr import PSR
 
 __all__ = ["MAX_LINKS", "TOPOLOGIES", "Chain", "Former", "Roster", "RosterError", "RosterMember", "federation_of"]
 
@@ -168,12 +169,13 @@ class Roster:
         return _in_new_epoch(self, commitment)
 
     def _schedule(self, schedule: str) -> Roster:
-        parse_schedule(schedule)
+        _check(schedule, None)
         return replace(self, schedule=schedule)
 
     def _schema(self, schema: bytes) -> Roster:
         if self.schema is not None:
             raise RosterError("the federation has a schema already")
+        _check(self.schedule, schema)
         return replace(self, schema=schema)
 
     def _recover(self, member: str, commitment: bytes) -> Roster:
@@ -191,6 +193,16 @@ def _in_new_epoch(roster: Roster, commitment: bytes) -> Roster:
     return replace(roster, epoch=roster.epoch + 1, since=roster.number + 1, commitment=commitment)
 
 
+def _check(schedule: str, schema: bytes | None) -> None:
+    """Refuse what whoever goes by a roster could not read."""
+    try:
+        parse_schedule(schedule)
+        if schema is not None:
+            PSR.from_bytes(schema)
+    except SymfedError as error:
+        raise RosterError(str(error)) from None
+
+
 def federation_of(link: Link) -> bytes:
     """Return the federation that a first link founds."""
     return link.digest
@@ -203,7 +215,7 @@ def _founded(link: Link) -> Roster:
         raise RosterError("a chain does not begin with the founding of a federation")
     if not link.is_signed(values["sign"]) or values["topology"] not in TOPOLOGIES:
         raise RosterError("the founding of a federation is not signed by its founder")
-    parse_schedule(values["schedule"])
+    _check(values["schedule"], values["schema"])
     founder = RosterMember(PublicKeys(values["sign"], values["seal"]), admin=True, since=0)
     return Roster(
         federation=federation_of(link),
@@ -305,12 +317,7 @@ class Chain:
 
 def _replayed(roster: Roster, links: Sequence[Link]) -> Roster:
     for link in links:
-        try:
-            roster = roster.after(link)
-        except RosterError:
-            raise
-        except (SymfedError, FormatError) as error:
-            raise RosterError(str(error)) from None
+        roster = roster.after(link)
     return roster
 
 

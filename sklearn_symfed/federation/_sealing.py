@@ -22,6 +22,7 @@ __all__ = [
     "KEY_BYTES",
     "OVERHEAD",
     "Random",
+    "can_be_sealed_to",
     "derive",
     "open_sealed",
     "open_sealed_to",
@@ -71,6 +72,15 @@ def seal_to(public: bytes, plaintext: bytes, associated: bytes, random: Random) 
     return ours + AESGCM(key).encrypt(bytes(12), plaintext, associated)  # the key is used once, hence no nonce
 
 
+def can_be_sealed_to(public: bytes) -> bool:
+    """Tell whether `seal_to` takes a key: a point of small order agrees on nothing with anybody."""
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return False
+    return True
+
+
 def open_sealed_to(private: X25519PrivateKey, sealed: bytes, associated: bytes) -> bytes:
     """Undo `seal_to`, or raise an `AuthenticationError`."""
     if len(sealed) < KEY_BYTES + 16:
@@ -97,6 +107,8 @@ def open_under_code(code: str, sealed: bytes, associated: bytes) -> bytes:
     return _decrypt(_stretched(code, sealed[:_SALT_BYTES]), bytes(12), sealed[_SALT_BYTES:], associated)
 
 
+_PROBE = X25519PrivateKey.from_private_bytes(bytes(range(KEY_BYTES)))
+"""Guards nothing."""
 _FAILED = "Got sealed bytes that do not authenticate under this key."
 
 

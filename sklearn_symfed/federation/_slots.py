@@ -51,13 +51,16 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Said:
-    """What an authentic message of a member says; the entries of its view are not checked yet."""
+    """What an authentic message of a member says; the entries of its view are not checked yet.
+
+    Statistics are expanded when they are asked for, up to so many bytes.
+    """
 
     sender: str
     seq: int
     ask: int
     view: Mapping[str, bytes]
-    psrs: Mapping[str, Callable[[], bytes]]
+    psrs: Mapping[str, Callable[[int], bytes]]
 
 
 @dataclass(frozen=True)

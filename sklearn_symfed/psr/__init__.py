@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sklearn_symfed.psr._buffer import RowBuffer
+from sklearn_symfed.psr._codec import most_bytes
 from sklearn_symfed.psr._columns import (
     NamedColumns,
     as_table,
@@ -32,6 +33,7 @@ __all__ = [
     "encode_labels",
     "frame_names",
     "is_stream",
+    "most_bytes",
     "normalised",
     "plain_array",
     "plain_table",

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -33,13 +34,14 @@ from sklearn_symfed.psr._layout import packed_length, selection
 from sklearn_symfed.psr._limbs import Limbs
 from sklearn_symfed.psr._schema import MAX_COLUMNS, MAX_NAME_BYTES, Schema
 
-__all__ = ["VERSION", "Cells", "canonical_bytes", "decode", "digest_of", "encode"]
+__all__ = ["VERSION", "Cells", "canonical_bytes", "decode", "digest_of", "encode", "most_bytes"]
 
 MAGIC = b"SYMF-PSR"
 VERSION = 1
 _MAX_PACKED_LABEL = MAX_LABEL_BYTES + 3  # msgpack puts up to three bytes in front of a string
 # Sums of weighted products of doubles lie between 2**-3222 and 2**3072 times a count: limbs -101 to 98 and some room.
 _MAX_KEY = 128
+_MAX_WIDTH = 8 * _MAX_KEY + 4
 _KIND = "numeric"
 
 Cells = dict[Label | None, Limbs]
@@ -61,6 +63,13 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
         octets, exponent = state.to_octets()
         out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(octets)), octets.tobytes()]
     return b"".join(out)
+
+
+def most_bytes(schema: Schema) -> int:
+    """Return how many bytes a PSR of some columns can take: whoever knows the columns need not expand more."""
+    columns = sum(len(name.encode()) + 32 for name in (*schema.names, schema.classes or ""))
+    cell = 8 + _MAX_PACKED_LABEL + _MAX_WIDTH * packed_length(len(schema.names))
+    return 64 + 2 * len(schema.names) + columns + cell * (1 if schema.classes is None else MAX_LABELS)
 
 
 def digest_of(canonical: bytes) -> str:
@@ -98,7 +107,7 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
     for _ in range(reader.number("<I", "number of classes", MAX_LABELS)):
         label = _read_label(reader, schema)
         exponent = reader.number("<h", "exponent", 4 * _MAX_KEY)
-        width = reader.number("<H", "width", 8 * _MAX_KEY + 4)
+        width = reader.number("<H", "width", _MAX_WIDTH)
         octets = reader.array("<u1", width * length, "planes").reshape(width, length)
         try:
             if not width or exponent < -4 * _MAX_KEY or exponent + width > 4 * _MAX_KEY + 4:
@@ -124,14 +133,13 @@ def _ascending(first: Any, second: Any) -> bool:
 
 def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
     size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (len(order) + 1))
-    header = _unpack(reader.take(size, "header"))
+    columns, classes = _unpack(reader.take(size, "header"), lambda header: _header(header, len(order)))
     try:
-        columns, classes = header
-        names = [name for name, kind, *_ in columns if kind == _KIND]
+        names = [column[0] for column in columns]
         decimals = {column[0]: column[2] for column in columns if len(column) == 3}
-        if len(names) != len(columns) or sorted(set(names)) != names or len(names) != len(order):
+        if sorted(set(names)) != names or any(column[1] != _KIND for column in columns):
             raise ValueError  # noqa: TRY301
-        if sorted(order.tolist()) != list(range(len(names))) or any(len(column) > 3 for column in columns):
+        if sorted(order.tolist()) != list(range(len(names))):
             raise ValueError  # noqa: TRY301
         schema = Schema([names[place] for place in order], classes, decimals)
         if sorted(schema.names) != names or schema.classes != classes:
@@ -156,9 +164,27 @@ def _read_label(reader: _Reader, schema: Schema) -> Label | None:
     return as_label(label)
 
 
-def _unpack(data: memoryview) -> Any:
+def _header(unpacker: msgpack.Unpacker, n_columns: int) -> list[Any]:
+    """Read what a header holds and nothing else: a list costs more memory than the byte that makes it."""
+
+    def size(*expected: int) -> int:
+        found = int(unpacker.read_array_header())
+        if found not in expected:
+            raise ValueError
+        return found
+
+    size(2)
+    columns = [[unpacker.unpack() for _ in range(size(2, 3))] for _ in range(size(n_columns))]
+    return [columns, unpacker.unpack()]
+
+
+def _unpack(data: memoryview, read: Callable[[msgpack.Unpacker], Any] = msgpack.Unpacker.unpack) -> Any:
     try:
-        value = msgpack.unpackb(data, strict_map_key=True, max_ext_len=0, max_map_len=0, max_bin_len=0)
+        unpacker = msgpack.Unpacker(
+            max_buffer_size=max(len(data), 1), max_array_len=0, max_map_len=0, max_bin_len=0, max_ext_len=0
+        )
+        unpacker.feed(data)
+        value = read(unpacker)
         if msgpack.packb(value) != data:
             raise ValueError  # noqa: TRY301
     except Exception:  # msgpack raises half a dozen types on bad input

@@ -36,8 +36,8 @@ EXAMPLES = [
     Leave(b"claim"),
     RosterNews((b"link", b"link"), None),
     RosterNews((), bytes(32)),
-    Request(bytes(16), bytes(32), bytes(32), bytes(32), None),
-    Request(bytes(16), bytes(32), bytes(32), bytes(32), b"schema"),
+    Request(bytes(16), bytes(32), bytes(32), bytes(range(32)), None),
+    Request(bytes(16), bytes(32), bytes(32), bytes(range(32)), b"schema"),
     Welcome(bytes(16), (b"link",), bytes(32), {"a": b"claim"}),
     Refusal(bytes(16), "why"),
 ]

@@ -226,7 +226,7 @@ ODD = {
     "a label without class column": (_bytes(cells=[("x", _ONE)]), "label of type str"),
     "no label": (_bytes(classes="late", cells=[(None, _ONE)]), "label of type NoneType"),
     "a float label": (_bytes(classes="late", cells=[(1.0, _ONE)]), "label of type float"),
-    "a list as label": (_bytes(classes="late", cells=[([1], _ONE)]), "label of type list"),
+    "a list as label": (_bytes(classes="late", cells=[([1], _ONE)]), "damaged header or label"),
     "a bytes label": (_bytes(classes="late", cells=[(b"\xc4\1a", _ONE)]), "damaged"),
     "a decomposed label": (_bytes(classes="late", cells=[("e\u0301", _ONE)]), "label of type str"),
     "a label beyond int64": (_bytes(classes="late", cells=[(2**63, _ONE)]), "label of type int"),

@@ -1,0 +1,159 @@
+"""What a dishonest invitee, member or admin once could do to others: each a bug that mutations or fuzzing found."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+
+import msgpack
+import pytest
+
+from sklearn_symfed.exceptions import FederationError, FormatError
+from sklearn_symfed.federation._claims import Mark, signed_claim
+from sklearn_symfed.federation._envelope import seal_all, seal_one
+from sklearn_symfed.federation._events import Refused
+from sklearn_symfed.federation._links import Link, signed_link
+from sklearn_symfed.federation._messages import Packed, Pulse, RosterNews, pack_message, read_message
+from sklearn_symfed.federation._sealing import can_be_sealed_to
+from sklearn_symfed.psr import PSR, Schema, most_bytes
+from sklearn_symfed.testing import Simulation
+
+A, B = PSR.from_rows([[1.0, 2.0]]), PSR.from_rows([[3.0, 4.0]])
+
+
+@pytest.fixture
+def net():
+    """Two members, of whom the first is the admin, and each has learned a row."""
+    net = Simulation("a")
+    net.learn("a", A)
+    net.admit("b")
+    net.learn("b", B)
+    net.settle()
+    return net
+
+
+def refusal(net, name, data):
+    (event,) = net.nodes[name].receive(data, net.now)
+    assert isinstance(event, Refused)
+    return event.reason
+
+
+def test_an_invitee_with_a_key_that_nothing_can_be_sealed_to_is_not_admitted(net):
+    """Once on the roster, a point of small order would keep every member from sending anything for good."""
+    joiner = net.join(net.invite("d"))
+    weak = joiner.identity.public._replace(seal=bytes(32))
+    assert not can_be_sealed_to(weak.seal)
+    request = joiner.joining.request(weak, None)
+    seal = net.nodes["a"].identity.public.seal
+    data = seal_one(joiner._header(request, "a"), pack_message(request), seal, joiner.identity, net.random)
+    assert "can be sealed to" in refusal(net, "a", data)
+    admit = {"member": "d", **weak._asdict(), "admin": False, "invite": bytes(16), "commitment": None}
+    link = signed_link(bytes(32), 9, bytes(32), "a", "admit", admit, net.nodes["a"].identity.sign)
+    with pytest.raises(FormatError, match="can be sealed to"):
+        Link.from_bytes(link.to_bytes())
+    net.settle()
+    net.check(A + B)
+
+
+@pytest.mark.parametrize("values", [{"schedule": "never"}, {"schema": b"none"}])
+def test_a_roster_that_nobody_can_go_by_is_refused(net, values):
+    """Links with a schedule or a schema that cannot be read are refused by whoever joins, rather than raised."""
+    invite = net.invite("d")
+    joiner = net.join(invite)
+    founder = net.nodes["a"]
+    found = {**founder.chain.links[0].values, **values}
+    link = signed_link(bytes(32), 0, bytes(32), "a", "found", found, founder.identity.sign)
+    news = RosterNews((link.to_bytes(),), None)
+    header = founder._header(news, "d")
+    data = seal_one(header, pack_message(news), joiner.identity.public.seal, founder.identity, net.random)
+    assert refusal(net, "d", data).startswith("roster: Got ")
+
+
+def test_a_schema_that_cannot_be_read_changes_no_roster():
+    """An admin's link with such a schema is refused as a whole: no node goes by half of it."""
+    net = Simulation("a")
+    net.admit("b")
+    founder = net.nodes["a"]
+    with pytest.raises(FederationError, match="The roster stays as it is: Got "):
+        founder.change("schema", {"schema": b"none"})
+    roster = founder.roster
+    link = signed_link(
+        roster.federation, roster.number + 1, roster.head, "a", "schema", {"schema": b"none"}, founder.identity.sign
+    )
+    news = RosterNews((link.to_bytes(),), founder.key)
+    seal = net.nodes["b"].identity.public.seal
+    data = seal_one(founder._header(news, "b"), pack_message(news), seal, founder.identity, net.random)
+    assert refusal(net, "b", data).startswith("roster: Got ")
+    assert net.nodes["b"].roster == roster
+
+
+def peak_of(action):
+    """Return what an action allocates at most, and its error."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError) as caught:
+            action()
+        return tracemalloc.get_traced_memory()[1], str(caught.value)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_view_of_nested_maps_is_not_built():
+    """Empty containers cost sixty times the byte that makes them; a reader that expects bytes makes none."""
+    row = {number: {} for number in range(4096)}
+    data = msgpack.packb([0, {"a": dict.fromkeys(range(250), row)}, []])
+    peak, _ = peak_of(lambda: read_message("pulse", data))
+    assert peak < 3 * len(data)
+
+
+def test_a_view_names_nobody_twice():
+    """Of two entries of one name neither is taken."""
+    data = b"\x93\x00\x82" + 2 * msgpack.packb("a") + b"\xc4\x00" + b"\x90"
+    with pytest.raises(FormatError):
+        read_message("pulse", data)
+    with pytest.raises(FormatError, match="two entries of one name"):
+        read_message("pulse", b"\x93\x00\x82" + 2 * (msgpack.packb("a") + b"\xc4\x00") + b"\x90")
+
+
+def test_a_header_of_empty_lists_is_not_built():
+    """A PSR whose header holds lists where columns are expected costs no more than its bytes."""
+    columns = 400
+    header = b"\x92\xdd" + struct.pack(">I", 2**20) + b"\x90" * 2**20 + b"\xc0"
+    order = struct.pack(f"<{columns}H", *range(columns))
+    data = A.to_bytes()[:10] + struct.pack("<I", columns) + order + struct.pack("<I", len(header)) + header
+    peak, message = peak_of(lambda: PSR.from_bytes(data))
+    assert peak < 5 * len(data)
+    assert "damaged header" in message
+
+
+def test_statistics_larger_than_the_columns_can_need_are_not_expanded(net):
+    """A megabyte that expands to a gigabyte, as it says, is refused by its size alone."""
+    b = net.nodes["b"]
+    bomb = Packed("b", 2**30 - 2**10, Packed.of("", bytes(2**20)).data * 1024)
+    own = b.peers.own
+    claim = signed_claim(
+        Mark(own.incarnation, own.version + 1, "ab" * 32), own.digest, (), b.federation, "b", b.identity.sign
+    )
+    pulse = Pulse(0, {**b.peers.entries, "b": claim.to_bytes()}, (bomb,))
+    data = seal_all(b._header(pulse, None), pack_message(pulse), b.key, b.identity, net.random)
+    tracemalloc.start()
+    reason = refusal(net, "a", data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "more than is accepted" in reason
+    assert peak < 5 * len(data)
+    net.check(A + B)
+
+
+@pytest.mark.parametrize(
+    "psr",
+    [
+        PSR.zero(Schema(["x"])),
+        PSR.from_rows([[1e308, 1e-308, 5e-324]], sample_weight=[5e-324]),
+        PSR.from_rows([[1e308, 1e-308, 5e-324]], sample_weight=[1e308]),
+        PSR.from_rows([[1.5, 2.0]] * 3, ["a" * 4096, "b", "c"], classes="kind"),
+    ],
+)
+def test_no_psr_takes_more_than_its_columns_can_need(psr):
+    """The bound that a receiver goes by holds for the widest numbers and the longest labels."""
+    assert len(psr.to_bytes()) <= most_bytes(psr.schema)
