@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from sklearn_symfed.exceptions import FormatError
@@ -91,7 +92,7 @@ class Claim:
     origins: tuple[bytes, ...]
     signature: bytes
 
-    @property
+    @cached_property
     def mark(self) -> Mark:
         """The state."""
         return Mark(self.incarnation, self.version, self.digest)

@@ -177,15 +177,13 @@ class Peers(Held):
 
     def _entry(self, name: str, blob: bytes) -> Entry | None:
         """Return a checked entry; None for somebody whom the roster does not list."""
+        for known in (self._checked, self._blobs):  # of nobody whom the roster does not list: `adopt` drops those
+            held = known.get(name)
+            if held is not None and held[0] == blob:
+                return held[1]
         keys = self.roster.keys_of(name)
         if keys is None:
             return None
-        held = self._checked.get(name)
-        if held is not None and held[0] == blob:
-            return held[1]
-        held = self._blobs.get(name)
-        if held is not None and held[0] == blob:
-            return held[1]
         entry = read_entry(blob)
         if not verified(entry, keys.sign, self.roster.federation, name):
             raise _RuleError(f"its view holds a claim of {name!r} that {name!r} has not signed")
@@ -315,9 +313,11 @@ class Peers(Held):
             lacks = self._lacks(name)
             due = name in waiting | self._unheard and self._is_due(name, LAST_GAP if name in waiting else MAX_COUNTER)
             answers = name in self._asked
+            if not (due or answers):
+                continue
             relay = self._relay_to(name)
             covered = broadcast and (changed or not lacks) and not relay and self._asked.get(name, 0) < ASK_ALL
-            if (due or answers) and not covered:
+            if not covered:
                 speeches.append(Speech(name, ASK if due and not answers else 0, lacks and self.published, relay))
         return speeches
 
