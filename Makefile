@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format bench docs wheel clean
+.PHONY: help demo test test-lowest fuzz lint format bench docs wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ test-lowest: ## Run all tests with the oldest releases that pyproject.toml allow
 	.venv-lowest/bin/python -c 'import tomllib; print(*(name.replace(">=", "==") for name in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --editable '.[test]' --constraint .venv-lowest/lowest.txt
 	@touch $@
+
+fuzz: $(VENV)/.stamp-fuzz ## Fuzz whatever reads bytes of somebody else (ARGS="--seconds 600 statistics" to choose)
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 lint: $(VENV)/.stamp-lint $(VENV)/.stamp-test ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
