@@ -140,6 +140,7 @@ class Peers(Held):
         for name, slot in slots.items():
             if name not in self.slots or slot.entry.stamp > self.slots[name].entry.stamp:
                 self._replace(name, slot)
+                self._fresh.add(name)
                 events.append(Applied(name, slot.mark))
         view = {name: entry.mark for name, entry in entries.items()}
         heard = self._listen(said.sender, Word(said.seq, view))
@@ -319,13 +320,15 @@ class Peers(Held):
             covered = broadcast and (changed or not lacks) and not relay and self._asked.get(name, 0) < ASK_ALL
             if not covered:
                 speeches.append(Speech(name, ASK if due and not answers else 0, lacks and self.published, relay))
+        self._fresh.clear()
         return speeches
 
     def _relay_to(self, name: str) -> tuple[str, ...]:
         """Return the members whose slots are passed on to one who lacks them.
 
-        An admin does so at once where members do not speak to all, or once the other has spoken; anybody else for those
-        who left, and for whoever has lagged for long: the owner may be gone.
+        An admin does so at once where members do not speak to all, or once the other has spoken, but not with what came
+        since its last pulse, which is on its way to all; anybody else for those who left, and for whoever has lagged
+        for long: the owner may be gone.
         """
         word, wanted = self.words.get(name), self._asked.get(name, 0) >= ASK_ALL
         view: View = {} if word is None else word.view
@@ -338,7 +341,7 @@ class Peers(Held):
             if other != name
             and slot.psr is not None
             and (view.get(other, Mark(0, 0, "")).stamp < slot.entry.stamp or (wanted and admin))
-            and (prompt or late or other in self.roster.former)
+            and ((prompt and other not in self._fresh) or late or other in self.roster.former)
         )
 
     def _is_due(self, name: str, most: int) -> bool:

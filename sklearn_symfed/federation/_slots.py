@@ -119,6 +119,7 @@ class Held:
         self._unanswered: dict[str, int] = {}
         self._deaf: set[str] = set()
         self._gaps: dict[str, int] = {}
+        self._fresh: set[str] = set()  # whose slots came since this node's last pulse
 
     # -- what is held ------------------------------------------------------------------------------------------------
 
