@@ -27,7 +27,7 @@ from sklearn_symfed.federation._fields import (
 )
 from sklearn_symfed.federation._invites import INVITE, INVITE_ID_BYTES, Invite
 from sklearn_symfed.federation._keys import PublicKeys
-from sklearn_symfed.federation._messages import Request
+from sklearn_symfed.federation._messages import MAX_REASON_BYTES, Request
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._sealing import Random
 from sklearn_symfed.federation._slots import schema_of
@@ -134,7 +134,8 @@ def _differences(roster: Roster, request: Request) -> str | None:
         found = schema.differences(PSR.from_bytes(request.schema).schema)
     except (FormatError, SchemaError):
         return "the columns cannot be read"
-    return f"the columns do not match: {'; '.join(found)}"[:2000] if found else None
+    reason = f"the columns do not match: {'; '.join(found)}".encode()[:MAX_REASON_BYTES]
+    return reason.decode(errors="ignore") if found else None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ from sklearn_symfed.federation._rosters import MAX_LINKS
 
 __all__ = [
     "MAX_PSR_BYTES",
+    "MAX_REASON_BYTES",
     "MESSAGES",
+    "PACKED",
     "TO_ONE",
     "Leave",
     "Message",
@@ -178,13 +180,13 @@ class Leave:
 
 Message = Pulse | RosterNews | Request | Welcome | Refusal | Leave
 
-_PACKED: Kind = record({"member": NAME, "size": COUNTER, "data": blob(MAX_PSR_BYTES)}, Packed)
+PACKED: Layout = {"member": NAME, "size": COUNTER, "data": blob(MAX_PSR_BYTES)}
 _VIEW: Kind = map_of_blobs(MAX_ENTRY_BYTES)
 _LINKS: Kind = list_of(blob(MAX_LINK_BYTES), MAX_LINKS + 1)
 _INVITE_ID: Kind = blob(INVITE_ID_BYTES, INVITE_ID_BYTES)
 
 MESSAGES: dict[str, tuple[type[Message], Layout]] = {
-    "pulse": (Pulse, {"ask": COUNTER, "view": _VIEW, "psrs": list_of(_PACKED, MAX_MEMBERS)}),
+    "pulse": (Pulse, {"ask": COUNTER, "view": _VIEW, "psrs": list_of(record(PACKED, Packed), MAX_MEMBERS)}),
     "leave": (Leave, {"keep": optional(blob(MAX_ENTRY_BYTES))}),
     "roster": (RosterNews, {"links": _LINKS, "key": optional(KEY)}),
     "request": (

@@ -101,7 +101,7 @@ class Scene:
     def sealed(self, body: bytes, header: bytes | None = None, by: Membership | None = None) -> bytes:
         """Return a message as somebody with the keys of a member makes it, by default the sender."""
         packed = pack(HEADER, self.header._asdict()) if header is None else header
-        outside = prefixed(packed)
+        outside = self.prefixed(packed)
         random = self.net.random
         if self.kind in TO_ONE:
             sealed = seal_to(self.node.identity.public.seal, body, outside, random)
@@ -122,10 +122,10 @@ class Scene:
         merged = None if peers.merged is None else peers.merged.digest
         return (*held, node.roster, peers.view, peers.own, dict(peers.words), merged, peers.ahead)
 
-
-def prefixed(header: bytes) -> bytes:
-    """Return what stands in the clear, given the bytes of a header."""
-    return _envelope._PREFIX.pack(_envelope._MAGIC, _envelope.PROTOCOL, *_envelope._SINCE, len(header)) + header
+    @staticmethod
+    def prefixed(header: bytes) -> bytes:
+        """Return what stands in the clear, given the bytes of a header."""
+        return _envelope._PREFIX.pack(_envelope._MAGIC, _envelope.PROTOCOL, *_envelope._SINCE, len(header)) + header
 
 
 def _subject(packed: bytes, header: Header) -> Header:

@@ -11,7 +11,7 @@ import pytest
 from sklearn_symfed.exceptions import FederationError, FormatError
 from sklearn_symfed.federation._claims import Mark, signed_claim
 from sklearn_symfed.federation._envelope import seal_all, seal_one
-from sklearn_symfed.federation._events import Refused
+from sklearn_symfed.federation._events import Refused, TurnedDown
 from sklearn_symfed.federation._links import Link, signed_link
 from sklearn_symfed.federation._messages import Packed, Pulse, RosterNews, pack_message, read_message
 from sklearn_symfed.federation._sealing import can_be_sealed_to
@@ -157,3 +157,14 @@ def test_statistics_larger_than_the_columns_can_need_are_not_expanded(net):
 def test_no_psr_takes_more_than_its_columns_can_need(psr):
     """The bound that a receiver goes by holds for the widest numbers and the longest labels."""
     assert len(psr.to_bytes()) <= most_bytes(psr.schema)
+
+
+def test_a_reason_to_refuse_fits_into_its_message(net):
+    """A joiner with long names of columns in another script is told that they do not match, at least of the first."""
+    columns = ["列" * 400 + str(number) for number in range(20)]
+    net.join(net.invite("d"), PSR.zero(Schema(columns)))
+    net.pulse("d")
+    net.deliver("a")
+    net.pulse("a")
+    (event,) = [event for event in net.deliver("d") if isinstance(event, TurnedDown)]
+    assert event.reason.startswith("the columns do not match: ")
