@@ -78,7 +78,8 @@ class FederationMember:
         topology : {"decentralised", "centralised"}, default="decentralised"
             Whether members send to all others, or to the admins, who pass it on.
         on_recovery_key : callable, default=None
-            Is handed the recovery key, a str; by default it is printed.  Nothing keeps it: see `recover`.
+            Is handed the recovery key, a str; by default it is printed.  Nothing keeps it: see `recover`.  A call that
+            was killed, and did not make this node a member, is to be repeated, and hands out another key.
 
         Returns
         -------
@@ -136,7 +137,8 @@ class FederationMember:
     def join(self, invite: str, code: str, *, wait: str | float | None = None) -> Self:
         """Join the federation of an invite: send the request, which the admin's next pulse answers.
 
-        Until then nothing can be learned, since the federation's columns come with the answer.
+        Until then nothing can be learned, since the federation's columns come with the answer.  Calling this again,
+        after a crash say, goes on with the same request.
 
         Parameters
         ----------

@@ -15,9 +15,10 @@ from sklearn_symfed.exceptions import (
     FederationError,
     InviteError,
     SettingError,
+    StoreError,
 )
 from sklearn_symfed.federation import _account
-from sklearn_symfed.federation._invites import new_code, open_invite, seal_invite
+from sklearn_symfed.federation._invites import Invite, new_code, open_invite, seal_invite
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation._pulsing import Pulsing, first_seq
@@ -74,7 +75,8 @@ class Federation(Pulsing):
         topology : {"decentralised", "centralised"}, default="decentralised"
             Whether members send to all, or to the admins, who pass it on.
         on_recovery_key : callable
-            Is handed the recovery key, once.
+            Is handed the recovery key, once, before the federation is there; a call that fails later, or is killed, is
+            to be repeated, and hands out another.
         **means
             `clock`, `random` and `opener`, as for the class.
 
@@ -109,13 +111,14 @@ class Federation(Pulsing):
                 recovery=recovery,
                 random=random,
             )
-            federation = cls._begin(store, node, url, transport, means)
-        on_recovery_key(recovery.text)
-        return federation
+            on_recovery_key(recovery.text)  # first: whoever is killed here must not leave a federation without it
+            return cls._begin(store, node, url, transport, means)
 
     @classmethod
     def join(cls, store: Store, invite: str, code: str, **means: Any) -> Self:
         """Begin to join the federation of an invite: send the request that its admin's next pulse answers.
+
+        A node that asked by this very invite already goes on with that, since an invite admits one identity only.
 
         Parameters
         ----------
@@ -137,6 +140,11 @@ class Federation(Pulsing):
         """
         _require_no_member(store)
         opened = open_invite(invite, code)
+        if _asked_by(store) == opened:
+            federation = cls(store, **means)
+            with _closing_on_error(federation):
+                federation.pulse()
+            return federation
         random: Random = means.get("random", os.urandom)
         transport = means.get("opener", open_transport)(opened.url, opened.member, create=False)
         with _closing_on_error(transport):
@@ -320,10 +328,20 @@ def _require_no_member(store: Store) -> None:
             raise FederationError(f"This node is already {node.member!r} of the federation at {store.get('url')}.")
 
 
+def _asked_by(store: Store) -> Invite | None:
+    """Return the invite of which no answer has come yet."""
+    if store.get("joining") is None:
+        return None
+    with contextlib.suppress(StoreError):  # the keys that asked are lost
+        joining = loaded(store.get, store.identity, {}, {}, os.urandom).joining
+        return joining.invite if joining is not None and joining.refusal is None else None
+    return None
+
+
 @contextlib.contextmanager
-def _closing_on_error(transport: Transport) -> Iterator[None]:
+def _closing_on_error(opened: Transport | Federation) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        transport.close()
+        opened.close()
         raise

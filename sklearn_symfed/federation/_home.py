@@ -1,4 +1,4 @@
-"""A node's folder: what may lie in it, the file that holds the node's seed, and where such a folder must not be.
+"""A node's folder: what may lie in it, how it comes there, the file of the node's seed, and where no home must be.
 
 The seed makes the node's identity and the key that seals what is secret in its database, so a copy of the database
 alone gives away no key.
@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from sklearn_symfed.exceptions import StoreError
 
-__all__ = ["DATABASE", "KEY_FILE", "network_file_system", "prepare", "read_seed", "write_seed"]
+__all__ = ["DATABASE", "KEY_FILE", "network_file_system", "place", "prepare", "read_seed", "sweep", "write_seed"]
 
 DATABASE = "symfed.sqlite"
 KEY_FILE = "identity.key"
+_UNFINISHED = re.compile(rf"({re.escape(DATABASE)}|{re.escape(KEY_FILE)})\.[0-9a-f]{{16}}(-journal|-wal|-shm)?")
 _MAGIC = b"SYMFEDk1"
 _SEED_BYTES = 32
 _NETWORK = frozenset(
@@ -42,7 +45,7 @@ def prepare(folder: Path, *, must_exist: bool) -> None:
             f"The home {str(folder)!r} is damaged, its database holds 0 bytes: restore a backup, or delete the folder "
             "to begin anew."
         )
-    foreign = [name for name in os.listdir(folder) if not name.startswith(DATABASE)]
+    foreign = [name for name in os.listdir(folder) if not _UNFINISHED.fullmatch(name)]
     if foreign and not database.exists():
         raise StoreError(f"Got home {str(folder)!r}, which holds other files, but expected a new folder or a home.")
 
@@ -66,6 +69,31 @@ def network_file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo"
     return kind if kind in _NETWORK else None
 
 
+@contextlib.contextmanager
+def place(folder: Path) -> Iterator[Path]:
+    """Yield where to make a database that is then put in its place as a whole, unless another process was quicker.
+
+    So whoever is killed leaves no database or a whole one, and one that holds nothing has lost what it held.
+    """
+    temporary = folder / f"{DATABASE}.{secrets.token_hex(8)}"
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite's other files take after it
+    try:
+        yield temporary
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(temporary, folder / DATABASE)
+        _sync(folder)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed left unfinished; for whoever has the home for itself."""
+    for name in filter(_UNFINISHED.fullmatch, os.listdir(folder)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(folder / name)
+
+
 def write_seed(folder: Path, seed: bytes) -> None:
     """Put a seed in the place of the one that was there, readable by its owner alone, and on disk afterwards."""
     temporary = folder / f"{KEY_FILE}.{secrets.token_hex(8)}"
@@ -82,12 +110,7 @@ def write_seed(folder: Path, seed: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    if sys.platform != "win32":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(folder)
 
 
 def read_seed(folder: Path) -> bytes:
@@ -103,3 +126,13 @@ def read_seed(folder: Path) -> bytes:
     if len(data) != len(_MAGIC) + _SEED_BYTES or not data.startswith(_MAGIC):
         raise StoreError(f"Got {str(path)!r}, which is no key file of this release: restore a backup.")
     return data[len(_MAGIC) :]
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

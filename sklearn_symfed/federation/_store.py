@@ -1,7 +1,7 @@
 """A node's database: one SQLite file that survives being killed at any point.
 
-Owns the tables, the exclusive use by one process (SQLite's own lock, which the kernel releases), and what is one
-transaction: a batch and its statistics; a version before it is sent; a slot before its message is acknowledged.
+Owns what is one transaction: a batch and its statistics; a version before it is sent; a slot before its message is
+acknowledged.  The tables, and the exclusive use by one process, are `_tables`.
 It knows claims and statistics, and no rule of the join; what is secret in it is sealed by its caller, under a key that
 lies in a file of its own (`_home`).  Without a home the same database lives in memory.
 """
@@ -17,30 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn_symfed.exceptions import FederationError, FormatError, StoreError, SymfedError
+from sklearn_symfed.exceptions import FederationError, StoreError, SymfedError
 from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
-from sklearn_symfed.federation._home import DATABASE, prepare, read_seed, write_seed
+from sklearn_symfed.federation._home import DATABASE, place, prepare, read_seed, write_seed
 from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._slots import Slot, Word
+from sklearn_symfed.federation._tables import connected, create, take
 from sklearn_symfed.psr import PSR
 
 __all__ = ["Store"]
 
-_APPLICATION = 0x73796D66
-_FORMAT = 2
-_SINCE = "0.1.0"
-"""The release that brought this format."""
 _REFUSALS = 1000
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-_TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value)",
-    "CREATE TABLE batches (id TEXT PRIMARY KEY, digest TEXT)",  # of a batch that was forgotten the digest is NULL
-    "CREATE TABLE sources (id TEXT PRIMARY KEY, digest TEXT, psr BLOB, origins BLOB)",
-    "CREATE TABLE slots (member TEXT PRIMARY KEY, entry BLOB, psr BLOB)",
-    "CREATE TABLE words (member TEXT PRIMARY KEY, seq INTEGER, view BLOB, heard REAL)",
-    "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
-)
 
 
 class Store:
@@ -84,10 +72,12 @@ class Store:
         with _translated(folder, "a folder that this process can create, read and write"):
             if folder is not None:
                 prepare(folder, must_exist=must_exist)
-            place = ":memory:" if folder is None else folder / DATABASE
-            connection = sqlite3.connect(place, timeout=0, isolation_level=None, check_same_thread=False)
+                if not (folder / DATABASE).exists():
+                    with place(folder) as new:
+                        create(new)
+            connection = connected(":memory:" if folder is None else folder / DATABASE)
             try:
-                _initialise(connection, folder, must_exist=must_exist)
+                take(connection, folder, must_exist=must_exist)
                 return cls(connection, folder)
             except BaseException:
                 connection.close()
@@ -357,33 +347,6 @@ def _undamaged(blob: bytes | None, digest: str | None) -> PSR | None:
     if psr.digest != digest:
         raise StoreError("Got a home whose statistics have another digest than was written: it is damaged.")
     return psr
-
-
-def _initialise(connection: sqlite3.Connection, folder: Path | None, *, must_exist: bool) -> None:
-    """Take the database for this process alone, check whose it is, and create the tables if it is new."""
-    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    connection.execute("BEGIN EXCLUSIVE")
-    application, version, tables = (
-        connection.execute(query).fetchone()[0]
-        for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-    )
-    if tables == 0 and application == 0 and not must_exist:
-        for statement in _TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
-        connection.execute("CREATE TABLE format (since TEXT)")
-        connection.execute("INSERT INTO format VALUES (?)", (_SINCE,))
-    elif application != _APPLICATION:
-        raise StoreError(f"Got home {str(folder)!r}, whose database is not a node's.")
-    elif version != _FORMAT:
-        advice = "it was made by an early release and has to be made anew"
-        if version > _FORMAT:
-            since = connection.execute("SELECT since FROM format").fetchone()[0]
-            advice = f"install sklearn-symfed {since} or later"
-        raise FormatError(f"Got a home of format {version}, but this release reads format {_FORMAT}; {advice}.")
-    connection.execute("COMMIT")
 
 
 @contextlib.contextmanager

@@ -725,3 +725,44 @@ def test_a_request_that_cannot_be_sent_leaves_no_membership(pair, monkeypatch):
     c = Federation.join(store, *invite)
     pair[0].pulse(), c.pulse()
     assert c.is_member
+
+
+def test_joining_again_by_the_same_invite_goes_on(pair, tmp_path):
+    """Whoever was killed while it joined, and joins once more, is the one whom the admin admitted meanwhile."""
+    invite = pair[0].invite("c")
+    with Store.open(tmp_path / "home") as store:
+        fingerprint = Federation.join(store, *invite).fingerprint
+    pair[0].pulse()
+    with Store.open(tmp_path / "home") as store:
+        c = Federation.join(store, *invite)
+        assert c.fingerprint == fingerprint
+        assert c.is_member
+        settle([*pair, c])
+        assert c.merged == A + B
+        c.close()
+
+
+def test_joining_again_after_a_refusal_asks_anew(pair):
+    """A node that was refused, or has lost the keys that it asked with, asks again as somebody else."""
+    store, invite = Store.open(), pair[0].invite("c", expires=1)
+    pair[0]._clock = lambda: 2000.0
+    c = Federation.join(store, *invite)
+    pair[0].pulse(), c.pulse()
+    assert "expired" in c.pending
+    again = Federation.join(store, *invite)
+    assert again.fingerprint != c.fingerprint
+    assert "has not answered" in again.pending
+
+
+def test_nobody_founds_a_federation_whose_recovery_key_was_not_handed_out(url):
+    """The recovery key is handed out first: whatever ends the call, there is no federation without it."""
+    store = Store.open()
+
+    def fail(key):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Federation.create(store, "f", url, "a", on_recovery_key=fail)
+    assert Federation.reopen(store) is None
+    a = Federation.create(store, "f", url, "a", schema=A.schema, on_recovery_key=lambda _: None)
+    assert a.is_member

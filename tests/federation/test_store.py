@@ -253,6 +253,65 @@ def test_home_whose_creation_was_interrupted(tmp_path):
             assert store.learn(A)
 
 
+def test_a_database_appears_as_a_whole(tmp_path, monkeypatch):
+    """A process that dies while it makes a home leaves none, and what it left is gone once there is one."""
+
+    def fail(path):
+        assert path.parent == tmp_path / "home"
+        path.write_bytes(b"SQLite format 3\0")
+        raise KeyboardInterrupt
+
+    unfinished = [f"{name}.0123456789abcdef" for name in (DATABASE, KEY_FILE)]
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "create", fail)
+        with pytest.raises(KeyboardInterrupt):
+            Store.open(tmp_path / "home")
+    for name in unfinished:  # as of one that was killed, which removes nothing
+        (tmp_path / "home" / name).write_bytes(b"")
+    with Store.open(tmp_path / "home") as store:
+        assert store.learn(A)
+        assert {path.name for path in store.home.iterdir()} == {DATABASE, f"{DATABASE}-wal"}
+
+
+def test_two_processes_that_make_one_home(tmp_path, monkeypatch):
+    """Whoever is second gets the error of a home in use, and takes nothing from the first."""
+    first = []
+
+    def create(path):
+        monkeypatch.undo()
+        first.append(Store.open(tmp_path / "home"))
+        first[0].learn(A)
+        store_module.create(path)
+
+    monkeypatch.setattr(store_module, "create", create)
+    with pytest.raises(StoreError, match="in use"):
+        Store.open(tmp_path / "home")
+    first[0].close()
+    with Store.open(tmp_path / "home") as store:
+        assert store.local == A
+
+
+def test_a_log_without_its_database_is_no_new_home(tmp_path):
+    """Where only SQLite's log of a lost database lies, no database is made that would take in what it says."""
+    with Store.open(tmp_path / "home") as store:
+        store.learn(A)
+        (tmp_path / "home" / DATABASE).unlink()
+    (tmp_path / "home" / f"{DATABASE}-wal").write_bytes(b"x")
+    with pytest.raises(StoreError, match="holds other files"):
+        Store.open(tmp_path / "home")
+
+
+def test_a_home_is_written_ahead_and_synced_and_its_owners_alone(tmp_path):
+    """The database logs ahead, syncs each commit, and can be read by nobody else, whoever may enter the folder."""
+    (tmp_path / "home").mkdir(mode=0o755)
+    with Store.open(tmp_path / "home") as store:
+        store.learn(A)
+        pragmas = [f"PRAGMA {name}" for name in ("journal_mode", "synchronous", "locking_mode")]
+        assert [store._connection.execute(line).fetchone()[0] for line in pragmas] == ["wal", 2, "exclusive"]
+        modes = {path.name: path.stat().st_mode & 0o777 for path in store.home.iterdir()}
+        assert modes == {DATABASE: 0o600, f"{DATABASE}-wal": 0o600}
+
+
 def test_no_home_there(tmp_path):
     """Whoever expects a home gets an error where there is none, and none is made."""
     (tmp_path / "empty").mkdir()

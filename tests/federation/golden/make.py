@@ -15,7 +15,7 @@ from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation._envelope import PROTOCOL, open_envelope
 from sklearn_symfed.federation._invites import seal_invite
 from sklearn_symfed.federation._messages import TO_ONE
-from sklearn_symfed.federation._store import _FORMAT
+from sklearn_symfed.federation._tables import _FORMAT
 from sklearn_symfed.psr import PSR
 from sklearn_symfed.testing import Simulation
 
