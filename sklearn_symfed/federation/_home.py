@@ -22,11 +22,12 @@ __all__ = ["DATABASE", "KEY_FILE", "network_file_system", "place", "prepare", "r
 DATABASE = "symfed.sqlite"
 KEY_FILE = "identity.key"
 _UNFINISHED = re.compile(rf"({re.escape(DATABASE)}|{re.escape(KEY_FILE)})\.[0-9a-f]{{16}}(-journal|-wal|-shm)?")
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # so the kernel writes a space in the path of a mount
 _MAGIC = b"SYMFEDk1"
 _SEED_BYTES = 32
 _NETWORK = frozenset(
-    "afs beegfs ceph cifs fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 gpfs lustre ncpfs nfs nfs4 "  # noqa: SIM905
-    "ocfs2 smb2 smb3 smbfs".split()
+    "afs beegfs ceph cifs davfs fuse.blobfuse2 fuse.davfs2 fuse.gcsfuse fuse.glusterfs fuse.mount-s3 "  # noqa: SIM905
+    "fuse.rclone fuse.s3fs fuse.sshfs gfs2 gpfs lustre ncpfs nfs nfs4 ocfs2 smb2 smb3 smbfs".split()
 )
 
 
@@ -62,7 +63,7 @@ def network_file_system(folder: Path, mounts: Path = Path("/proc/self/mountinfo"
         fields = before.split()
         if not separator or len(fields) < 5:
             continue
-        mount = fields[4].encode().decode("unicode_escape", "replace")
+        mount = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
         inside = place == mount or place.startswith(mount.rstrip("/") + "/")
         if inside and len(mount) >= len(best):
             best, kind = mount, after.split()[0]

@@ -222,7 +222,10 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
         "1 0 0:1 / / rw - ext4 /dev/sda rw\n"
         f"2 1 0:2 / {tmp_path}/share rw shared:1 - nfs4 server:/x rw\n"
         f"3 2 0:3 / {tmp_path}/share/local rw - xfs /dev/sdb rw\n"
+        f"4 1 0:4 / {tmp_path}/donn\u00e9es\\040communes rw - cifs //server/x rw\n",
+        encoding="utf-8",
     )
+    assert network_file_system(tmp_path / "donn\u00e9es communes" / "home", mounts) == "cifs"
     assert network_file_system(tmp_path / "share" / "home", mounts) == "nfs4"
     assert network_file_system(tmp_path / "share" / "local" / "home", mounts) is None
     assert network_file_system(tmp_path / "shared", mounts) is None
