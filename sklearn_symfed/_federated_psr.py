@@ -268,7 +268,10 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         FederationError
             If no batch of this name was ever learned, or other rows were.
         """
-        check_is_fitted(self)
+        if self._exists():
+            self._node()  # takes up a home, so that whoever was killed can repeat this call first
+        if not hasattr(self, "n_features_in_"):
+            check_is_fitted(self)
         psr, _ = self._read(X, y, sample_weight, first=False)
         self._node().forget(psr, batch_id)
         return self._refresh()
