@@ -18,6 +18,7 @@ from sklearn_symfed._base import fit_context
 from sklearn_symfed._input import generated_names, require_rows
 from sklearn_symfed._member import FederationMember
 from sklearn_symfed.exceptions import (
+    ClosedError,
     DataError,
     FederationError,
     NothingLearnedError,
@@ -368,7 +369,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     def _node(self, *, must_exist: bool = False) -> Federation | Store:
         """Return what holds this node's state: its store, or its membership on top of it; open them if need be."""
         if getattr(self, "_closed", False):
-            raise FederationError("This node was closed; FederatedPSR.open(home) takes its home up again.")
+            raise ClosedError("This node was closed; FederatedPSR.open(home) takes its home up again.")
         self._learn_what_waits(close=True)  # what follows may change what rows must fit
         with _opening:
             if not hasattr(self, "_store"):

@@ -10,7 +10,8 @@
     ├── FormatError (ValueError)        bytes that are not a valid PSR, message or home of a known version
     ├── AuthenticationError (ValueError)  bytes that do not come from where they say, or were altered
     ├── ArithmeticModeError (RuntimeError)   a BLAS or a floating-point mode in which exactness does not hold
-    ├── FederationError (RuntimeError)  local misuse: not a member, already a member, closed, ...
+    ├── FederationError (RuntimeError)  local misuse: not a member, already a member, ...
+    │   ├── ClosedError (AttributeError)          what a node has until it is closed
     │   ├── NotAMemberError (AttributeError)      what only members have
     │   ├── NothingLearnedError (NotFittedError)  no columns are known: neither own rows nor a peer's
     │   ├── InviteError (ValueError)    an invite or code that cannot be used: wrong, altered, expired, used, refused
@@ -30,6 +31,7 @@ from sklearn.exceptions import NotFittedError
 __all__ = [
     "ArithmeticModeError",
     "AuthenticationError",
+    "ClosedError",
     "DataError",
     "DataTypeError",
     "FederationError",
@@ -81,6 +83,10 @@ class ArithmeticModeError(SymfedError, RuntimeError):
 
 class FederationError(SymfedError, RuntimeError):
     """The call does not fit the state of this node."""
+
+
+class ClosedError(FederationError, AttributeError):
+    """The node was closed, so it has none of what it had while it was open."""
 
 
 class NotAMemberError(FederationError, AttributeError):

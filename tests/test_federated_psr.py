@@ -543,6 +543,8 @@ def test_a_closed_node_says_so(frame, tmp_path):
         node.partial_fit(frame)
     with pytest.raises(FederationError, match="closed"):
         node.psr_  # noqa: B018
+    assert "psr_" not in dir(node)
+    assert "FederatedPSR" in node._repr_html_()  # as a notebook shows it
     assert node.transform(frame).shape == (len(frame), 11)  # what was fitted stays
     with FederatedPSR.open(tmp_path / "n") as node:
         assert node.psr_.n_rows == len(frame)
