@@ -162,7 +162,7 @@ class Learning:
         schema = node.peers.schema
         if schema is not None:
             schema.require_match(psr.schema)
-            node.peers.check(psr)
+            node.peers.check({node.member: psr})
         elif not node.is_admin:
             raise NothingLearnedError(
                 "The federation has no columns yet: the first rows of an admin fix them; pulse until that has happened."

@@ -202,6 +202,7 @@ class Peers(Held):
                 slots[name] = Slot(entry, None)
             elif name in said.psrs and entry.stamp >= self._floors.get(name, (0, 0)):
                 slots[name] = Slot(entry, self._statistics(entry, said.psrs[name]))
+        self.check({name: slot.psr for name, slot in slots.items() if slot.psr is not None})
         return slots
 
     def _statistics(self, claim: Claim, expand: Callable[[int], bytes]) -> PSR:
@@ -211,7 +212,6 @@ class Peers(Held):
         if psr.digest != claim.digest:
             raise _RuleError("its statistics have another digest than it says")
         self.schema.require_match(psr.schema)
-        self.check(psr)
         return psr
 
     def _judge(self, name: str, entry: Entry) -> Event | None:

@@ -113,6 +113,7 @@ class Held:
         self._unheard: set[str] = set()
         self._call = ASK
         self._reading = 0
+        self._reopened = False
         self._next_warning = 0
         self._turn = 0
         self._last: dict[str, int] = {}
@@ -248,10 +249,10 @@ class Held:
             total = psr if total is None else total + psr if psr is not None else total
         return total
 
-    def check(self, psr: PSR) -> None:
-        """Raise the error that adding `psr` to what is held would raise: labels of another kind, say."""
-        if psr.schema.classes is not None and self._sum.total is not None:
-            _ = self._sum.total + psr
+    def check(self, news: Mapping[str, PSR]) -> None:
+        """Raise the error that holding these of some members would raise: labels of two kinds, say."""
+        if self.schema is not None and self.schema.classes is not None:
+            self._sum.check(news)
 
     def mismatch(self) -> str | None:
         """Say why what was learned does not fit the federation; None if it does."""

@@ -53,6 +53,14 @@ class Sum:
             self._total = psr if self._total is None else self._total + psr
             self._counted[name] = psr
 
+    def check(self, news: Mapping[str, PSR]) -> None:
+        """Raise the error that adding these up, in the place of what counts of their members, would raise."""
+        total = self._total
+        for name in news.keys() & self._counted.keys():
+            total = None if total is None else total - self._counted[name]
+        for psr in news.values():
+            total = psr if total is None else total + psr
+
     def without(self, name: str) -> PSR | None:
         """Return the sum over all that count but one."""
         own = self._counted.get(name)

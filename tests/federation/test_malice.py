@@ -168,3 +168,30 @@ def test_a_reason_to_refuse_fits_into_its_message(net):
     net.pulse("a")
     (event,) = [event for event in net.deliver("d") if isinstance(event, TurnedDown)]
     assert event.reason.startswith("the columns do not match: ")
+
+
+def test_slots_that_do_not_fit_together_are_refused_as_one():
+    """A message with two members' statistics, of labels of two kinds, is refused rather than taken by half."""
+    net = Simulation("a", schema=Schema(["x0"], "y"))
+    net.admit("b", "c")
+    for name, label in (("b", 1), ("c", "one")):
+        net.learn(name, PSR.from_rows([[1.0]], [label], classes="y"))
+        net.nodes[name].peers.publish()
+    a, b, c = (net.nodes[name] for name in "abc")
+    psrs = tuple(Packed.of(node.member, node.local.to_bytes()) for node in (b, c))
+    pulse = Pulse(0, {**b.peers.entries, "c": c.peers.own.to_bytes()}, psrs)
+    view = a.peers.view
+    data = seal_all(b._header(pulse, None), pack_message(pulse), b.key, b.identity, net.random)
+    assert "labels of kinds" in refusal(net, "a", data)
+    assert a.peers.view == view
+
+
+def test_a_member_may_learn_labels_of_another_kind_in_place_of_its_old_ones():
+    """What is replaced does not count against what comes."""
+    net = Simulation("a", schema=Schema(["x0"], "y"))
+    net.admit("b")
+    net.learn("b", PSR.from_rows([[1.0]], [1], classes="y"))
+    net.settle()
+    net.nodes["b"].local = PSR.from_rows([[1.0]], ["one"], classes="y")
+    net.settle()
+    net.check(net.nodes["b"].local)

@@ -475,7 +475,7 @@ def test_labels_of_another_kind_are_refused(net):
     (refused,) = [event for event in net.deliver("a") if isinstance(event, Refused)]
     assert "bool" in refused.reason
     with pytest.raises(SchemaError):
-        net.nodes["a"].peers.check(net.nodes["b"].local)
+        net.nodes["a"].peers.check({"b": net.nodes["b"].local})
 
 
 def test_entries_have_one_form():
