@@ -87,16 +87,19 @@ class Membership(Reception):
         assert self.chain is not None
         links = tuple(link.to_bytes() for link in self.chain.links)
         farewells, self._farewells = self._farewells, {}
-        if not self.is_admin:
-            return []
-        return [self._to_one(name, RosterNews(links, None), keys.seal) for name, keys in sorted(farewells.items())]
+        return [self._to_one(name, RosterNews(links, None), keys.seal) for keys, name in farewells.items()]
 
     def _roster_news(self) -> list[Outgoing]:
-        """Send links to those who lack them: an admin at once, others later, in case the admin is gone."""
+        """Send links to those who lack them: an admin at once, others later, in case the admin is gone.
+
+        Whoever is ahead sees in the header what this node lacks.  If nothing comes of that, the keys of this node may
+        not be on its roster, and it is told by which chain they are on this one's.
+        """
         messages: list[Outgoing] = []
         assert self.chain is not None
+        first = 1 if self.is_admin else 4
         for name in self.peers.outdated:
-            turn, gap = self._told.get(name, (self._turn, 1 if self.is_admin else 4))
+            turn, gap = self._told.get(name, (self._turn, first))
             if name not in self._told and not self.is_admin:
                 self._told[name] = (self._turn + gap, 2 * gap)
                 continue
@@ -104,8 +107,8 @@ class Membership(Reception):
                 continue
             self._told[name] = (self._turn + gap, min(2 * gap, _LAST_GAP))
             head = self.peers.heads[name]
-            ahead = head.number > self.roster.number  # it has what this node lacks, and will see that in the header
-            links = () if ahead else self.chain.since(head.number, head.head)
+            ahead = head.number > self.roster.number
+            links = () if ahead and gap <= 2 * first else self.chain.since(head.number, head.head)
             messages.append(self._news(name, links))
         messages += [self._news(name, self.chain.links) for name in self.peers.silent()]
         return messages

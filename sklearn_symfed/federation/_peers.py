@@ -51,6 +51,7 @@ class Peers(Held):
         self._unheard = {name for name in self.roster.members if name != self.member}
         self._reading = READING if self._unheard else 0
         self._call = ASK
+        self._reopened = True
 
     def adopt(self, roster: Roster) -> list[str]:
         """Go by a new roster; return those whose slots go with it."""
@@ -58,7 +59,8 @@ class Peers(Held):
         self.schema = schema_of(roster)
         known = {*old.members, *old.former}
         gone = sorted(name for name in known if name != self.member and old.keys_of(name) != roster.keys_of(name))
-        for name in gone:
+        late = [name for name, slot in self.slots.items() if name not in gone and self._came_late(name, slot.entry)]
+        for name in [*gone, *late]:
             self._drop(name)
             if name in self.slots:
                 self._replace(name, None)
@@ -127,7 +129,7 @@ class Peers(Held):
             entries = {
                 name: entry for name, blob in said.view.items() if (entry := self._entry(name, blob)) is not None
             }
-            self._leave_aside_what_came_after_leaving(entries)
+            entries = {name: entry for name, entry in entries.items() if not self._came_late(name, entry)}
             if said.sender not in entries:
                 raise _RuleError("its view lacks its sender")  # noqa: TRY301
             news = {name: entry for name, entry in entries.items() if not self._holds(name, entry)}
@@ -151,12 +153,10 @@ class Peers(Held):
     def _holds(self, name: str, entry: Entry) -> bool:
         return name in self.slots and self.slots[name].entry is entry
 
-    def _leave_aside_what_came_after_leaving(self, entries: dict[str, Entry]) -> None:
-        """Take no state of somebody who left that is later than the one that was to stay."""
-        for name, former in self.roster.former.items():
-            entry = entries.get(name)
-            if isinstance(entry, Claim) and entry.stamp > former.stamp:
-                del entries[name]
+    def _came_late(self, name: str, entry: Entry) -> bool:
+        """Whether it is a state of somebody who left, later than the one that was to stay."""
+        former = self.roster.former.get(name)
+        return former is not None and isinstance(entry, Claim) and entry.stamp > former.stamp
 
     def hear_oneself(self, blob: bytes) -> bool:
         """Look at what a message that this node signed says of it; return whether its home does not know of that."""
@@ -173,7 +173,7 @@ class Peers(Held):
                 entry = self._entry(name, blob)
             except (_RuleError, SymfedError):
                 continue
-            if entry is not None:
+            if entry is not None and not self._came_late(name, entry):
                 self._judge(name, entry)
 
     def _entry(self, name: str, blob: bytes) -> Entry | None:
@@ -285,7 +285,8 @@ class Peers(Held):
 
     # What to send at one's own pulse, and to whom:
     #
-    #   all       slot and view, asking          at the first pulse of a process: the home may be a restored backup
+    #   all       slot and view, asking          at the first pulse of a process: the home may be a restored backup,
+    #                                            from before others were members, even
     #   all       slot and view, small           if others are ahead of me: at pulse n, 2 n, 4 n, ..., and nothing else
     #   all       slot with statistics           if my slot changed since my last broadcast
     #   all       slot and view, small           if my view or my roster changed since my last broadcast
@@ -306,7 +307,7 @@ class Peers(Held):
         view = self.view
         changed = self.announced.get(self.member) != self.mark and self.mark.version > 0
         news = view != self.announced or self.announced_head != self.roster.head
-        broadcast = bool(self.others_names) and (self._call > 0 or news)
+        broadcast = bool(self.others_names or self._reopened) and (self._call > 0 or news)
         if broadcast:
             speeches.append(Speech(None, self._call, own=changed and self.published))
         waiting = set(self.waiting)
@@ -353,6 +354,7 @@ class Peers(Held):
             self.announced = self.view
             self.announced_head = self.roster.head
             self._call = 0
+            self._reopened = False
             self._next_warning = 2 * self._turn if self._ahead is not None else 0
             reached = [name for name in self.words if speech.own or not self._lacks(name)]
             reached = [name for name in reached if self._asked.get(name, 0) < ASK_ALL]

@@ -6,7 +6,7 @@ is the business of `_peers`.
 
 from __future__ import annotations
 
-from sklearn_symfed.exceptions import AuthenticationError, FormatError
+from sklearn_symfed.exceptions import AuthenticationError, FederationError, FormatError
 from sklearn_symfed.federation._claims import Claim, read_entry, verified
 from sklearn_symfed.federation._envelope import Envelope, Header, commitment_of, open_envelope
 from sklearn_symfed.federation._events import (
@@ -35,7 +35,7 @@ from sklearn_symfed.federation._messages import (
     Welcome,
     read_message,
 )
-from sklearn_symfed.federation._rosters import Chain, RosterError
+from sklearn_symfed.federation._rosters import Chain
 from sklearn_symfed.federation._slots import Head, Said
 from sklearn_symfed.federation._standing import Outgoing, Standing
 
@@ -94,7 +94,7 @@ class Reception(Standing):
             return self._receive_sealed(envelope, data)
         except _RefusedError as error:
             return [Refused(error.member, str(error))]
-        except (AuthenticationError, FormatError, RosterError) as error:
+        except (AuthenticationError, FormatError, FederationError) as error:
             return [Refused(None, f"{header.kind}: {error}")]
 
     def _receive_to_one(self, envelope: Envelope, now: float) -> list[Event]:
@@ -119,14 +119,17 @@ class Reception(Standing):
         if not envelope.is_signed(request.sign):
             raise _RefusedError("a request is not signed by the keys that it names")
         verdict = self.desk.judge(request, name, self.roster, now)
-        if verdict.reason is not None:
-            self._reply(name, Refusal(request.invite, verdict.reason), request.seal)
-            raise _RefusedError(f"a request to join as {name!r}: {verdict.reason}")
-        events: list[Event] = []
+        reason, events = verdict.reason, list[Event]()
         if verdict.admits is not None:
             admit = {"member": name, "sign": keys.sign, "seal": keys.seal, "invite": request.invite}
-            self.change("admit", {**admit, "admin": verdict.admits.admin})
+            try:
+                self.change("admit", {**admit, "admin": verdict.admits.admin})
+            except FederationError as error:
+                reason = str(error)
             events.append(Admitted(name, keys.fingerprint))
+        if reason is not None:
+            self._reply(name, Refusal(request.invite, reason), request.seal)
+            raise _RefusedError(f"a request to join as {name!r}: {reason}")
         roster = self.roster
         self.peers.heads[name] = Head(0, roster.number, roster.head)
         assert self.chain is not None
@@ -135,6 +138,7 @@ class Reception(Standing):
         return events or [Stale(name)]
 
     def _reply(self, to: str, message: Message, seal: bytes) -> None:
+        self._replies = [reply for reply in self._replies if (reply[0], reply[2]) != (to, seal)]  # one is enough
         if len(self._replies) < _MOST_QUEUED:
             self._replies.append((to, message, seal))
 
@@ -178,8 +182,8 @@ class Reception(Standing):
         roster = joined.roster
         sender = roster.members.get(header.sender)
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            if links and not links[0].number:
-                self._remind(envelope, Chain(links))
+            if links and not links[0].number and self.is_member:
+                self._remind(envelope, Chain(links))  # it may list no admin who could
             raise _RefusedError("links of the roster are not signed by a member")
         if chain is None:
             self._be_welcomed(joined, news.key, header.sender)
@@ -208,7 +212,8 @@ class Reception(Standing):
         if sender is None and header.roster > roster.number:
             return [Early(header.sender)]
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            self._remind(envelope, chain)
+            if self.is_admin:
+                self._remind(envelope, chain)
             raise _RefusedError("it is not signed by a member")
         if header.sender != self.member:
             self.peers.note_head(header.sender, Head(header.seq, header.roster, header.head))
@@ -235,14 +240,13 @@ class Reception(Standing):
 
     def _remind(self, envelope: Envelope, chain: Chain) -> None:
         """Tell somebody who was on a roster and goes on that this does not count any more: the news may be lost."""
-        name = envelope.header.sender
-        if not self.is_admin or len(self._farewells) >= _MOST_QUEUED:
+        keys = next((k for k in chain.keys_once_of(envelope.header.sender) if envelope.is_signed(k.sign)), None)
+        if keys is None or len(self._farewells) >= _MOST_QUEUED or len(self._reminded) >= _MOST_QUEUED:
             return
-        turn, gap = self._told.get(name, (0, 1))
-        keys = next((keys for keys in chain.keys_once_of(name) if envelope.is_signed(keys.sign)), None)
-        if keys is not None and self._turn >= turn:
-            self._farewells[name] = keys
-            self._told[name] = (self._turn + gap, min(2 * gap, _LAST_GAP))
+        turn, gap = self._reminded.get(keys, (0, 1))
+        if self._turn >= turn:
+            self._farewells[keys] = envelope.header.sender
+            self._reminded[keys] = (self._turn + gap, min(2 * gap, _LAST_GAP))
 
     def _on_pulse(self, header: Header, pulse: Pulse) -> list[Event]:
         if len({packed.member for packed in pulse.psrs}) != len(pulse.psrs) or pulse.ask > 2:
@@ -280,8 +284,10 @@ class Reception(Standing):
             if to is not None:
                 raise _RefusedError(f"it is addressed to {to!r}, and this is {self.member!r}", header.sender)
             return
-        if len(self._forwards) < _MOST_QUEUED and (to is None or to in self.roster.members):
-            self._forwards.append(Outgoing(data, to, header.kind))
+        forward = Outgoing(data, to, header.kind)
+        known = to is None or to in self.roster.members
+        if known and len(self._forwards) < _MOST_QUEUED and forward not in self._forwards:
+            self._forwards.append(forward)
 
 
 class _RefusedError(Exception):

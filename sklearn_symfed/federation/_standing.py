@@ -86,9 +86,10 @@ class Standing:
         self._seq = 0
         self._replies: list[tuple[str, Message, bytes]] = []
         self._forwards: list[Outgoing] = []
-        self._farewells: dict[str, PublicKeys] = {}
+        self._farewells: dict[PublicKeys, str] = {}
         self._turn = 0
         self._told: dict[str, tuple[int, int]] = {}
+        self._reminded: dict[PublicKeys, tuple[int, int]] = {}
         self._packed: tuple[str, Packed] | None = None
 
     # -- becoming a member -------------------------------------------------------------------------------------------
@@ -270,11 +271,12 @@ class Standing:
         assert self.chain is not None
         old, self.chain, self.key = self.chain, chain, key
         for name, member in old.roster.members.items():
-            if not chain.roster.is_member(name, member.keys) and name != self.member:
-                self._farewells[name] = member.keys
+            if self.is_admin and not chain.roster.is_member(name, member.keys) and name != self.member:
+                self._farewells[member.keys] = name
         gone = self.peers.adopt(chain.roster)
         self.desk.close(chain.roster)
         self._told.clear()
+        self._reminded.clear()
         return RosterChanged(chain.roster.number, tuple(gone))
 
     def _redo(self, lost: Sequence[Link], won: Sequence[Link]) -> None:
@@ -289,8 +291,12 @@ class Standing:
             for link in lost
             if link.signer == self.member and link.change not in settled
         }
+        newcomers = {link.values["member"] for link in won if link.change == "admit"}
         for link in again.values():
-            if self.is_admin:
+            name = link.values.get("member")
+            if link.change == "admit":
+                newcomers.discard(name)
+            if self.is_admin and name not in newcomers:  # else it was meant for the one who had that name before
                 values = {name: value for name, value in link.values.items() if name != "commitment"}
                 try:
                     self.change(link.change, values)

@@ -53,6 +53,7 @@ class Simulation:
         self._chance = random.Random(seed)  # noqa: S311 - a test repeats itself
         self.now = 1_000_000.0
         self.n_messages = self.n_bytes = 0
+        self._parts: dict[str, int] = {}
         self.recovery = RecoveryKey.new(self.random)
         node = Membership.found(
             Identity(self.random(32)),
@@ -105,25 +106,47 @@ class Simulation:
 
     # -- what the carrier does ---------------------------------------------------------------------------------------
 
-    def pulse(self, name: str, *, lose: bool = False) -> list[Outgoing]:
-        """Have a node publish and send; return what it sent."""
+    def pulse(self, name: str, *, lose: bool = False, fail: bool = False) -> list[Outgoing]:
+        """Have a node publish and send; return what it sent.
+
+        Parameters
+        ----------
+        name : str
+        lose : bool, default=False
+            Whether the carrier takes the messages and loses them.
+        fail : bool, default=False
+            Whether the carrier refuses them, so that the node knows that they were not sent.
+        """
         node = self.nodes[name]
         if node.is_member:
             node.peers.publish()
         messages = node.outgoing()
         for message in messages:
-            if not lose:
+            if not lose and not fail:
                 self.carry(name, message)
-            node.sent(message)
+            if not fail:
+                node.sent(message)
         return messages
 
     def carry(self, sender: str, message: Outgoing) -> None:
-        """Put a message into the bags that it is for."""
+        """Put a message into the bags that it is for, as far as the sender reaches them."""
         self.n_messages += 1
         self.n_bytes += len(message.data)
         for name, bag in self.bags.items():
-            if name != sender and message.to in {None, name}:
+            if name != sender and message.to in {None, name} and not self._apart(sender, name):
                 bag.append(message.data)
+
+    def _apart(self, first: str, second: str) -> bool:
+        parts = {self._parts[name] for name in (first, second) if name in self._parts}
+        return len(parts) > 1
+
+    def part(self, *groups: Iterable[str]) -> None:
+        """Cut the network: from now on messages between two groups are lost; who is in none speaks to all."""
+        self._parts = {name: number for number, group in enumerate(groups) for name in group}
+
+    def heal(self) -> None:
+        """Mend the network; what was lost while it was cut stays lost."""
+        self._parts = {}
 
     def deliver(self, name: str, order: Iterable[int] | None = None) -> list[Event]:
         """Hand a node all that waits for it; return what came of it."""

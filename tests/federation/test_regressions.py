@@ -1,0 +1,97 @@
+"""Courses of events that `test_machine.py` found, or that its findings pointed at: each with what had gone wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from sklearn_symfed.federation._claims import Mark, signed_claim
+from sklearn_symfed.federation._envelope import seal_all
+from sklearn_symfed.federation._messages import Packed, Pulse, pack_message
+from sklearn_symfed.psr import PSR
+from sklearn_symfed.testing import Simulation
+
+A, B, C, D = (PSR.from_rows([[float(number), 2.0]]) for number in range(4))
+
+
+def network_of(*names, admins=(), topology="decentralised"):
+    """Return a federation in which `a` founded, and each of the others has joined."""
+    net = Simulation("a", schema=A.schema, topology=topology)
+    for name in names:
+        net.admit(name, admin=name in admins)
+    return net
+
+
+def rounds(net, times):
+    for _ in range(times):
+        net.round()
+
+
+@pytest.mark.parametrize("topology", ["decentralised", "centralised"])
+def test_a_founder_restored_from_before_anybody_joined_hears_of_the_members(topology):
+    """It has nobody to ask, so it asks whoever listens: members that had fallen silent never told it of themselves."""
+    net = network_of(topology=topology)
+    net.learn("a", A)
+    net.settle()
+    backup = net.backup("a")
+    net.admit("b")
+    net.learn("b", B)
+    net.settle()
+    net.restore("a", backup)
+    net.settle()
+    net.check(A + B)
+
+
+def test_what_was_told_beyond_the_state_that_stays_goes_with_the_leaver():
+    """Of a leaver who told one member of a later state than it left, that member held what nobody else would take."""
+    net = network_of("b", "c")
+    net.learn("a", A)
+    net.settle()
+    c = net.nodes["c"]
+    claim = signed_claim(Mark(c.peers.own.incarnation, 1, C.digest), "", (), c.federation, "c", c.identity.sign)
+    pulse = Pulse(0, {**c.peers.entries, "c": claim.to_bytes()}, (Packed.of("c", C.to_bytes()),))
+    data = seal_all(c._header(pulse, None), pack_message(pulse), c.key, c.identity, net.random)
+    net.nodes["b"].receive(data, net.now)
+    assert net.nodes["b"].peers.merged == A + C
+    c.leave(forget=False)
+    net.pulse("c")
+    net.bags["b"].clear()
+    net.round("ab")
+    assert "c" in net.nodes["b"].roster.former
+    net.settle()
+    net.check(A)
+
+
+def test_whoever_was_admitted_by_a_chain_that_lost_is_told():
+    """The holder of a name that the chain that counts gives to other keys never heard that it is no member."""
+    net = network_of("b", "c", admins="bc")
+    net.part("b", "ac")
+    net.nodes["b"].change("recover", {"member": "b"}, net.recovery)
+    for _ in range(3):
+        net.nodes["b"].change("rotate", {})
+    net.join(net.invite("a", by="c"))
+    rounds(net, 4)
+    assert net.nodes["a"].is_member
+    net.heal()
+    rounds(net, 100)
+    assert not net.nodes["a"].is_member
+    net.nodes["b"].remove("a")
+    net.settle()
+    net.check(PSR.zero(A.schema))
+
+
+def test_a_removal_that_is_made_again_does_not_hit_a_successor():
+    """One admin removes a lost home while the other admits its successor: the removal was not meant for that one."""
+    net = network_of("b", "c", admins="b")
+    net.learn("a", A)
+    net.settle()
+    net.part("a", "bc")
+    net.nodes["a"].remove("c")
+    net.nodes["b"].change("schedule", {"schedule": "1h"})
+    net.join(net.invite("c", by="b"))
+    rounds(net, 4)
+    net.heal()
+    net.settle()
+    net.learn("c", C)
+    net.settle()
+    assert net.nodes["a"].roster.members["c"].keys == net.nodes["c"].identity.public
+    net.check(A + C)
