@@ -22,6 +22,8 @@ from sklearn_symfed.federation._standing import Outgoing
 
 __all__ = ["Tally", "members_of", "pending_of", "refusal", "status_of"]
 
+_MOST_CHARACTERS = 2_000
+
 
 @dataclass
 class Tally:
@@ -58,7 +60,8 @@ class Tally:
         return None
 
     def refuse(self, member: str | None, reason: str) -> tuple[str | None, str]:
-        """Count a refusal, and return it."""
+        """Count a refusal, and return it as it may stand in a log."""
+        reason = _one_line(reason)
         self.refused.append(refusal(member, reason))
         return member, reason
 
@@ -90,6 +93,12 @@ class Tally:
             events=tuple(self.events),
             converged=node.is_member and node.leaving is None and node.peers.converged,
         )
+
+
+def _one_line(reason: str) -> str:
+    """Return a reason, in which others have a say, without line breaks and not too long."""
+    line = reason if reason.isprintable() else reason.encode("unicode_escape").decode()
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}..."
 
 
 def refusal(member: str | None, reason: str) -> str:

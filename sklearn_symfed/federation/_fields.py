@@ -6,6 +6,7 @@ layout and not by what the bytes say; nothing is ever unpickled, and what is lef
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgpack
 
 from sklearn_symfed.exceptions import FormatError, SettingError
-from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.federation._names import MAX_NAME_BYTES, check_name
 from sklearn_symfed.federation._sealing import can_be_sealed_to
 
 __all__ = [
@@ -114,12 +115,10 @@ def text(most: int) -> Kind:
 
 def _read_name(reader: Any, name: str) -> str:
     value = reader.unpack()
-    try:
+    with contextlib.suppress(SettingError):
         if check_name(value, name) == value:
             return str(value)
-    except SettingError as error:
-        raise FormatError(str(error)) from None
-    raise FormatError(f"Got a {name} that is not in normal form C.")
+    raise FormatError(f"Got a {name} that is no name: expected 1 to {MAX_NAME_BYTES} bytes in normal form C.")
 
 
 def optional(kind: Kind) -> Kind:

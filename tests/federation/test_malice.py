@@ -9,10 +9,13 @@ import msgpack
 import pytest
 
 from sklearn_symfed.exceptions import FederationError, FormatError
+from sklearn_symfed.federation._account import Tally
 from sklearn_symfed.federation._claims import Mark, signed_claim
 from sklearn_symfed.federation._envelope import seal_all, seal_one
 from sklearn_symfed.federation._events import Refused, TurnedDown
+from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._links import Link, signed_link
+from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._messages import Packed, Pulse, RosterNews, pack_message, read_message
 from sklearn_symfed.federation._sealing import can_be_sealed_to
 from sklearn_symfed.psr import PSR, Schema, most_bytes
@@ -195,3 +198,55 @@ def test_a_member_may_learn_labels_of_another_kind_in_place_of_its_old_ones():
     net.nodes["b"].local = PSR.from_rows([[1.0]], ["one"], classes="y")
     net.settle()
     net.check(net.nodes["b"].local)
+
+
+def test_a_request_that_comes_again_and_again_is_answered_once_a_pulse(net):
+    """A carrier that repeats a request cannot make an admin send the whole roster as often."""
+    net.join(net.invite("d"))
+    (request,) = net.pulse("d")
+    for _ in range(50):
+        net.nodes["a"].receive(request.data, net.now)
+    assert [message.kind for message in net.pulse("a")].count("welcome") == 1
+    net.settle()
+    assert net.nodes["d"].is_member
+
+
+def test_a_message_that_comes_again_and_again_is_passed_on_once_a_pulse():
+    """As little does an admin of a centralised federation pass a repeated message on more than once."""
+    net = Simulation("a", schema=A.schema, topology="centralised")
+    net.admit("b", "c")
+    b = net.nodes["b"]
+    pulse = Pulse(0, b.peers.entries, ())
+    data = seal_all(b._header(pulse, "c"), pack_message(pulse), b.key, b.identity, net.random)
+    for _ in range(50):
+        net.nodes["a"].receive(data, net.now)
+    assert [message.data for message in net.pulse("a")].count(data) == 1
+
+
+def test_an_invite_for_the_only_admins_own_name_is_refused_to_whoever_uses_it(net):
+    """A change of the roster that cannot be made is an answer to the joiner, and no error of the admin's pulse."""
+    admin = net.nodes["a"]
+    joiner = Membership.join(Identity(net.random(32)), net.invite("a"), net.random)
+    (request,) = joiner.outgoing()
+    assert "the last admin cannot go" in refusal(net, "a", request.data)
+    (answer,) = [message for message in admin.outgoing() if message.kind == "refusal"]
+    (event,) = joiner.receive(answer.data, net.now)
+    assert "the last admin cannot go" in event.reason
+    assert admin.is_admin
+
+
+@pytest.mark.parametrize("name", ["x" * 60_000, "x\n"])
+def test_a_name_that_is_none_stands_in_no_error(name):
+    """What somebody else wrote in the place of a name does not get into a log."""
+    with pytest.raises(FormatError) as caught:
+        read_message("pulse", msgpack.packb([0, {}, [[name, 0, b""]]]))
+    assert name not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("reason", ["no\nINFO all is well", "x" * 4_000, "\u2028\x1b[2J"])
+def test_a_refusal_is_one_line_whoever_words_it(reason):
+    """An admin's reason, which is logged as it came, cannot look like lines of its own."""
+    _, line = Tally().note(TurnedDown(reason))
+    assert line.isprintable()
+    assert len(line) < 2_100
