@@ -7,7 +7,7 @@ Where none or more than one integer ``m`` would do, it is refused: what is learn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,70 +15,79 @@ import numpy as np
 
 from sklearn_symfed.exceptions import DataError
 
-__all__ = ["decimal_as_float", "no_decimal", "scale_floats", "scale_integers"]
+__all__ = ["decimal_as_float", "no_decimal", "scale_and_mark", "scale_floats", "scale_integers"]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63 - 1
 _TILE = 1 << 15  # numbers that are scaled at a time
 
 
-def scale_floats(values: Array, digits: Sequence[int], out: Array) -> Array | None:
-    """Write ``10**digits`` times the decimals that floats mean, as integers, to `out`.
+def scale_floats(values: Array, digits: int, out: Array, *, single: bool) -> bool:
+    """Write ``10**digits`` times the decimals that floats mean, as integers, where it is plain that all are some.
 
     Parameters
     ----------
     values : ndarray of float64 or float32 of shape (n_rows, n_columns)
-    digits : sequence of int of shape (n_columns,)
+    digits : int
     out : ndarray of float64 of the same shape
-        Fast where both lie alike in memory, without gaps, and fit into a processor's cache.
+        May be `values`.
+    single : bool
+        Whether `values` were stored as float32.
+
+    Returns
+    -------
+    bool
+        False where `scale_and_mark` must decide; `out` holds nothing of use then.
+    """
+    factor, limit = 10.0**digits, _limit(digits, single)
+    with np.errstate(all="ignore"):
+        return all(_scale(*tile, factor, limit, single) for tile in _tiles(values, out))
+
+
+def scale_and_mark(values: Array, digits: int, out: Array) -> Array | None:
+    """Write ``10**digits`` times the decimals that floats mean, and mark those that mean none.
+
+    Parameters
+    ----------
+    values : ndarray of float64 or float32 of shape (n_rows, n_columns)
+    digits : int
+    out : ndarray of float64 of the same shape
 
     Returns
     -------
     ndarray of bool of shape (n_rows, n_columns) or None
-        Marks values that mean no decimal, NaN and infinity among them; None where all of them do.
+        NaN and infinity are marked, too; None where nothing is.
     """
-    single = values.dtype == np.float32
-    if len(set(digits)) == 1:
-        digits = digits[:1]  # numpy multiplies all columns by one number faster than each by its own
-    factor, limit = np.array([10.0**each for each in digits]), np.array([_limit(each, single) for each in digits])
-    below = float(limit.min(initial=np.inf))
+    factor, limit = 10.0**digits, _limit(digits, values.dtype == np.float32)
     with np.errstate(all="ignore"):
-        if all(_scale(*tile, single, below) for tile in _tiles(values, factor, out)):
-            return None
         back = np.rint(np.multiply(values, factor, dtype=np.float64), out=out) / factor
-        wrong = np.asarray(((back.astype(np.float32) if single else back) != values) | ~(np.abs(out) < limit))
+        wrong = np.asarray((back.astype(values.dtype) != values) | ~(np.abs(out) < limit))
     return wrong if wrong.any() else None
 
 
-def _scale(values: Array, factor: Array, out: Array, single: bool, below: float) -> bool:
+def _scale(values: Array, out: Array, factor: float, limit: float, single: bool) -> bool:
     """Scale a part, and tell whether all of it is sure to be right."""
-    if single:
-        np.copyto(out, values)  # numpy is slow where it multiplies and converts in one
-    np.multiply(out if single else values, factor, out=out)
-    np.rint(out, out=out)
-    back = out / factor  # rounded once: both are exact
-    if single:
-        back = back.astype(np.float32)
-    if not (back == values).all():
+    if values.dtype != np.float64:
+        values = values.astype(np.float64)  # numpy is slow where it multiplies and converts in one
+    scaled = values * factor
+    np.rint(scaled, out=scaled)
+    back = scaled / factor  # rounded once: both are exact
+    if not ((back.astype(np.float32) if single else back) == values).all():
         return False
+    out[...] = scaled
     if single:
-        return bool(max(out.max(), -out.min()) < below)
-    flat = out.ravel(order="K")  # a sum of squares is found faster than a maximum, and far below this bound of squares
-    return bool(np.dot(flat, flat) < below * below / 2)
+        return bool(max(scaled.max(), -scaled.min()) < limit)
+    flat = scaled.ravel(order="K")  # a sum of squares is found faster than a maximum, and far below this bound
+    return bool(np.dot(flat, flat) < limit * limit / 2)
 
 
-def _tiles(values: Array, factor: Array, out: Array) -> Iterator[tuple[Array, Array, Array]]:
+def _tiles(values: Array, out: Array) -> Iterator[tuple[Array, Array]]:
     """Cut arrays, across the direction in which they lie in memory, into parts that stay in a processor's cache."""
-    n_rows, n_columns = values.shape
-    if out.strides[0] < out.strides[1]:
-        step = max(1, _TILE // max(1, n_rows))
-        for start in range(0, n_columns, step):
-            some = slice(start, start + step)
-            yield values[:, some], factor if len(factor) == 1 else factor[some], out[:, some]
-    else:
-        step = max(1, _TILE // max(1, n_columns))
-        for start in range(0, n_rows, step):
-            yield values[start : start + step], factor, out[start : start + step]
+    across = 1 if out.strides[0] < out.strides[1] else 0
+    step = max(1, _TILE // max(1, out.shape[1 - across]))
+    for start in range(0, out.shape[across], step):
+        some = (slice(None),) * across + (slice(start, start + step),)
+        yield values[some], out[some]
 
 
 def scale_integers(values: Array, digits: int) -> Array | None:

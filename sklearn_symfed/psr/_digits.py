@@ -4,12 +4,11 @@ A column is read in units of ``2**unit``: ``x = sum_k digit_k * 2**(unit - 23 k)
 of the stack, and a row of ones comes first, so that one symmetric product holds sums and products of everything.
 
 A column has as many digits as its values ask for: integers and scaled decimals one, float32 two, float64 three.
-Columns are ordered by that number, so that those which have a ``k``-th digit are always the first ones.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,36 +39,23 @@ class DigitPlan:
         Exponent of two of each column's first digit.
     counts : ndarray of int64 of shape (n_columns,)
         Number of digits of each column, 1 to `MAX_DIGITS`.
-    whole : ndarray of bool of shape (n_columns,)
-        Columns that are known to hold integers, in units of one: their values are their digits.
     """
 
     units: Int64
     counts: Int64
-    whole: Mask
 
     @cached_property
-    def order(self) -> Int64:
-        """Columns in the order of the stack: those of more digits first, those that need no splitting last."""
-        return np.lexsort((self.whole, -self.counts))
+    def levels(self) -> list[Int64]:
+        """Return for each ``k`` the columns that have a digit ``k``, ascending."""
+        return [np.flatnonzero(self.counts > k) for k in range(int(self.counts.max()))]
 
     @cached_property
-    def n_split(self) -> int:
-        """Number of columns to split."""
-        return int((~self.whole).sum())
-
-    @cached_property
-    def in_order(self) -> bool:
-        """Whether all columns are split, in their own order."""
-        return self.n_split == len(self.order) and bool((self.order == np.arange(len(self.order))).all())
-
-    @cached_property
-    def widths(self) -> list[int]:
-        """Number of columns that have a digit ``k``, for each ``k``."""
-        return [int((self.counts > k).sum()) for k in range(int(self.counts.max()))]
+    def starts(self) -> list[int]:
+        """Return for each ``k`` where the digits ``k`` begin in a stack, and where the last ones end."""
+        return [int(start) for start in np.cumsum([1, *map(len, self.levels)])]
 
 
-def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0, integers: Mask | None = None) -> DigitPlan | None:
+def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan | None:
     """Choose a plan from a sample of some rows; None where their exponents are beyond it.
 
     Parameters
@@ -80,16 +66,15 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0, integers: Mas
         The largest magnitudes of all rows.
     n_passes : int, default=0
         Plans that left these rows over: each asks for more room above, and every other one for a digit more.
-    integers : ndarray of bool of shape (n_columns,), default=None
-        Columns that are known to hold integers.
     """
-    whole = np.zeros(len(largest), dtype=bool) if integers is None else integers & (largest < _LARGEST_WHOLE)
     top = np.abs(sample).max(axis=0)
     top = np.where(top == 0, 1.0, top)
     with np.errstate(under="ignore"):
         rms = top * np.sqrt(np.mean((sample / top) ** 2, axis=0))
     # Rare values may take up to 24 bits of the first digit; the certificate decides whether that was too bold.
-    units = np.where(whole, 0, np.maximum(_exponent(rms) - 21, _exponent(largest) - 24 + 2 * n_passes))
+    units = np.maximum(_exponent(rms) - 21, _exponent(largest) - 24 + 2 * n_passes)
+    whole = (largest < _LARGEST_WHOLE) & (sample == np.rint(sample)).all(axis=0)
+    units = np.where(whole, np.maximum(units, 0), units)
     if np.abs(units).max() > _MAX_UNIT:
         return None
     counts = np.full(len(units), MAX_DIGITS + 1)
@@ -97,11 +82,14 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0, integers: Mas
         rest = sample * np.ldexp(1.0, -units)
         for n_digits in range(1, MAX_DIGITS + 1):
             rest = (rest - np.rint(rest)) * 2.0**DIGIT_BITS
-            # a few rows of all may go again with more digits: each column gets its share of them
-            enough = np.count_nonzero(rest, axis=0) <= _LEFT_OVER * len(rest) / len(units)
+            left_over = np.count_nonzero(rest, axis=0)
+            # a few rows of all may go again with more digits, those of columns that ask for it least
+            order = np.argsort(left_over, kind="stable")
+            enough = np.zeros(len(units), dtype=bool)
+            enough[order] = np.cumsum(left_over[order]) <= _LEFT_OVER * len(rest)
             counts = np.where(enough & (counts > MAX_DIGITS), n_digits, counts)
-    counts = np.where(whole, 1, counts + n_passes // 2)
-    return None if counts.max() > MAX_DIGITS else DigitPlan(units, counts, whole)
+    counts = counts + n_passes // 2
+    return None if counts.max() > MAX_DIGITS else DigitPlan(units, counts)
 
 
 def largest_magnitudes(x: Floats) -> Floats:
@@ -118,6 +106,23 @@ def largest_magnitudes(x: Floats) -> Floats:
     return np.asarray(largest, dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What happens to digit ``k`` of some neighbouring columns.
+
+    Attributes
+    ----------
+    place : slice
+        Rows of the stack that the digits fill.
+    ends, goes : ndarray of int64, slice or None
+        Which of the columns that are still being split end with this digit, and which go on; None for none.
+    """
+
+    place: slice
+    ends: Int64 | slice | None
+    goes: Int64 | slice | None
+
+
 class Splitter:
     """Buffers that blocks of rows are split into.
 
@@ -126,21 +131,19 @@ class Splitter:
     plan : DigitPlan
     height : int
         Largest number of rows of a block.
-
-    Notes
-    -----
-    Every operation works on whole, contiguous buffers and on operands of one shape: numpy takes two to three times as
-    long to go through parts of a buffer, or to broadcast.
     """
 
     def __init__(self, plan: DigitPlan, height: int) -> None:
-        self.plan = plan
-        self._group = min(max(1, plan.n_split), max(1, _CACHED // height))  # columns that are worked on at a time
-        self._stack = np.empty((1 + sum(plan.widths)) * height)
-        self._scaled = np.empty(plan.n_split * height)
-        self._rest = np.empty(self._group * height)
-        self._unequal = np.empty(self._group * height, dtype=bool)
-        self._factors: dict[str, Floats] = {}
+        self._n_digits = plan.starts[-1]
+        self._factors = np.ldexp(1.0, -plan.units)[:, None]
+        group = max(1, _CACHED // height)  # columns that are worked on at a time
+        self._groups = [
+            (slice(start, start + group), list(_steps(plan, start, start + group)))
+            for start in range(0, len(plan.units), group)
+        ]
+        self._stack = np.empty(self._n_digits * height)
+        self._rest = np.empty(min(group, len(plan.units)) * height)
+        self._unequal = np.empty(len(self._rest), dtype=bool)
 
     def split(self, rows: Floats, padded: int) -> tuple[Floats, Mask | None]:
         """Split rows into digits.
@@ -154,85 +157,65 @@ class Splitter:
 
         Returns
         -------
-        stack : ndarray of float64 of shape (1 + sum(plan.widths), padded)
-            A row of ones, then the first digits of all columns in ``plan.order``, then the second digits, ...
-        left_over : ndarray of bool of shape (padded,) or None
+        stack : ndarray of float64 of shape (plan.starts[-1], padded)
+            A row of ones, then the first digits of all columns, then the second digits of those that have one, ...
+        left_over : ndarray of bool of shape (n_rows,) or None
             Rows that leave a remainder; None for none.
 
         Raises
         ------
         FloatingPointError
-            If a value is too small or too large for the units, or not finite.
+            If a value is too small or too large for the units, or infinite.
         """
-        plan, n_rows = self.plan, len(rows)
-        stack = self._stack[: (1 + sum(plan.widths)) * padded].reshape(-1, padded)
-        stack[0] = 1.0
-        if plan.n_split < len(plan.order):
-            whole = stack[1 + plan.n_split : 1 + len(plan.order)]
-            _gather(rows, plan.order[plan.n_split :], whole[:, :n_rows])
-            whole[:, n_rows:] = 0.0
-        if not plan.in_order:
-            chosen = np.empty((plan.n_split, n_rows))
-            _gather(rows, plan.order[: plan.n_split], chosen)
-            rows = chosen.T
-        scaled = self._scale(rows, padded)
-        left_over: Mask | None = None
-        for start in range(0, plan.n_split, self._group):
-            stop = min(start + self._group, plan.n_split)
-            rest = self._rest[: (stop - start) * padded].reshape(-1, padded)
-            np.copyto(rest, scaled.T[start:stop])
-            with np.errstate(invalid="ignore"):  # an infinity leaves a remainder, or no certificate
-                found = self._split(rest, start, stack)
-            if found is not None:
-                left_over = found if left_over is None else np.logical_or(left_over, found)
-        if left_over is not None:
-            stack[1:, np.flatnonzero(left_over)] = 0.0
-        return stack, left_over
-
-    def _scale(self, rows: Floats, padded: int) -> Floats:
-        """Return rows in units, in a buffer of `padded` rows that lies in memory as they do."""
-        layout = "C" if rows.strides[1] <= rows.strides[0] else "F"
-        shape = (padded, rows.shape[1])
-        if layout not in self._factors or self._factors[layout].shape != shape:
-            self._factors[layout] = np.empty(shape, order=layout)  # type: ignore[call-overload]
-            self._factors[layout][...] = np.ldexp(1.0, -self.plan.units[self.plan.order[: self.plan.n_split]])
-        scaled = self._scaled[: rows.shape[1] * padded].reshape(shape, order=layout)  # type: ignore[call-overload]
+        n_rows = len(rows)
+        whole = self._stack[: self._n_digits * padded].reshape(-1, padded)
+        whole[0] = 1.0
+        stack = whole
+        if n_rows < padded:
+            whole[1:, n_rows:] = 0.0
+            stack = whole[:, :n_rows]
+        found: list[Mask] = []
         with np.errstate(under="raise", over="raise", invalid="raise"):
-            np.multiply(rows, self._factors[layout][: len(rows)], out=scaled[: len(rows)])
-        scaled[len(rows) :] = 0.0
-        return np.asarray(scaled)
+            for columns, steps in self._groups:
+                found += self._split(rows.T[columns], self._factors[columns], steps, stack)
+        if not found:
+            return whole, None
+        left_over = np.logical_or.reduce(found)
+        stack[1:, np.flatnonzero(left_over)] = 0.0
+        return whole, left_over
 
-    def _split(self, rest: Floats, start: int, stack: Floats) -> Mask | None:
-        """Split columns from `start` on, in units, into their rows of the stack; return a mask of remainders."""
-        left_over: Mask | None = None
-        first = 1
-        widths = [*self.plan.widths, 0]
-        for k, (width, next_width) in enumerate(itertools.pairwise(widths)):
-            here, going_on = (max(0, min(len(rest), each - start)) for each in (width, next_width))
-            if not here:
-                break
-            rest = rest[:here]
+    def _split(self, columns: Floats, factors: Floats, steps: list[_Step], stack: Floats) -> Iterator[Mask]:
+        """Split neighbouring columns into their rows of the stack; yield masks of rows that leave a remainder."""
+        rest = np.multiply(columns, factors, out=self._rest[: columns.size].reshape(columns.shape))
+        for k, step in enumerate(steps):
             if k:
                 np.multiply(rest, 2.0**DIGIT_BITS, out=rest)
-            digit = np.rint(rest, out=stack[first + start : first + start + here])
-            if going_on < here:
-                unequal = self._unequal[: (here - going_on) * stack.shape[1]].reshape(-1, stack.shape[1])
-                if np.not_equal(rest[going_on:], digit[going_on:], out=unequal).any():
-                    found = np.asarray(unequal.any(axis=0))
-                    left_over = found if left_over is None else np.logical_or(left_over, found)
-            if going_on:
-                np.subtract(rest[:going_on], digit[:going_on], out=rest[:going_on])
-            first += width
-        return left_over
+            digit = np.rint(rest, out=stack[step.place])
+            if step.ends is not None:
+                unequal = np.not_equal(rest, digit, out=self._unequal[: rest.size].reshape(rest.shape))
+                ended = unequal[step.ends]
+                if ended.any():
+                    yield np.asarray(ended.any(axis=0))
+            if isinstance(step.goes, slice):
+                np.subtract(rest, digit, out=rest)
+            elif step.goes is not None:
+                rest = rest[step.goes] - digit[step.goes]
 
 
-def _gather(rows: Floats, columns: Int64, out: Floats) -> None:
-    """Copy some columns of rows side by side into `out`, of shape (n_columns, n_rows)."""
-    if rows.strides[0] == rows.itemsize:
-        for place, column in enumerate(columns.tolist()):
-            out[place] = rows[:, column]
-    else:
-        out[...] = rows.T.take(columns, axis=0)
+def _steps(plan: DigitPlan, start: int, stop: int) -> Iterator[_Step]:
+    """Yield what happens to the digits of the columns from `start` to `stop`."""
+    counts = plan.counts[start:stop]
+    for k, (level, first) in enumerate(zip(plan.levels, plan.starts, strict=False)):
+        here = counts[counts > k]
+        if not len(here):
+            return
+        place = first + int(np.searchsorted(level, start))
+        yield _Step(slice(place, place + len(here)), _chosen(here == k + 1), _chosen(here > k + 1))
+
+
+def _chosen(mask: Mask) -> Int64 | slice | None:
+    """Return which entries a mask holds in a form that numpy indexes fast: all, some, or none."""
+    return slice(None) if mask.all() else np.flatnonzero(mask) if mask.any() else None
 
 
 def _exponent(magnitudes: Floats) -> Int64:

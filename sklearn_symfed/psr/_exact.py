@@ -34,7 +34,6 @@ _STALE = 0.25  # a plan that leaves more than this part of a chunk is given up
 _SAMPLE = 256  # rows that a way is chosen from
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class NotFiniteError(ValueError):
@@ -61,7 +60,7 @@ class ExactGram:
         self._n_rows: dict[int, int] = {}
         self._waiting: list[Floats] = []
 
-    def add(self, x: Floats, exponent: int = 0, *, integers: Mask | None = None) -> None:
+    def add(self, x: Floats, exponent: int = 0, *, integers: bool = False) -> None:
         """Add the rows of a chunk, each counted ``2**exponent`` times.
 
         Parameters
@@ -70,8 +69,8 @@ class ExactGram:
             In any memory layout.
         exponent : int, default=0
             Exponent of the weight that the rows share.
-        integers : ndarray of bool of shape (n_columns,), default=None
-            Columns that are known to hold nothing but integers, which saves asking.
+        integers : bool, default=False
+            Whether the rows are known to hold nothing but integers, which saves asking.
 
         Raises
         ------
@@ -83,7 +82,7 @@ class ExactGram:
         if exponent != self._exponent:
             self.settle()
             self._exponent = exponent
-        n_left = self._pass(x, integers) if x.size else 0
+        n_left = self._pass(x, integers=integers) if x.size else 0
         if n_left > _STALE * len(x):
             self._leave()
         if sum(len(rows) for rows in self._waiting) > _WAITING:
@@ -130,18 +129,15 @@ class ExactGram:
 
     # -- which way rows go -------------------------------------------------------------------------------------------
 
-    def _pass(self, x: Floats, integers: Mask | None = None, n_passes: int = 0) -> int:
+    def _pass(self, x: Floats, n_passes: int = 0, *, integers: bool = False) -> int:
         """Add rows the way that others went, or choose one; return how many are left over and wait."""
-        known = integers is not None and bool(integers.all())
-        if isinstance(self._way, DigitProducts) and not self._way.trusts_no_more_than(integers):
-            self._leave()
-        way = self._way or _choose(x, n_passes, integers)
+        way = self._way or _choose(x, n_passes)
         if way is None:
             self._shift(x)
             return 0
         self._way = way
         if isinstance(way, IntegerProducts):
-            way.known = known
+            way.known = integers
         n_left = 0
         for start in range(0, len(x), way.height):
             rows = x[start : start + way.height]
@@ -182,7 +178,7 @@ class ExactGram:
             if not self._waiting:
                 return way
             waiting, self._waiting = np.concatenate(self._waiting), []
-            self._pass(waiting, n_passes=n_passes)
+            self._pass(waiting, n_passes)
         self._leave()
         for rows in self._waiting:
             self._shift(rows)
@@ -213,7 +209,7 @@ class ExactGram:
         return self._lanes
 
 
-def _choose(x: Floats, n_passes: int, integers: Mask | None) -> IntegerProducts | DigitProducts | None:
+def _choose(x: Floats, n_passes: int) -> IntegerProducts | DigitProducts | None:
     """Return the way that suits some rows, or None for shifts.
 
     Rows of a later pass were left over before: all of them are looked at, and plans are less bold.
@@ -226,5 +222,5 @@ def _choose(x: Floats, n_passes: int, integers: Mask | None) -> IntegerProducts 
     small = None if n_passes else IntegerProducts.suited(sample, largest, len(x))
     if small is not None:
         return small
-    plan = guess_plan(sample, largest, n_passes, integers)
+    plan = guess_plan(sample, largest, n_passes)
     return None if plan is None else DigitProducts(plan, len(x))

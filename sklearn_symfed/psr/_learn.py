@@ -20,7 +20,7 @@ from sklearn_symfed.psr._rows import Rows
 
 __all__ = ["learn"]
 
-_COPIED = 1 << 19  # numbers
+_COPIED = 1 << 17  # numbers
 
 Array = np.ndarray[Any, Any]
 Cells = dict[Label | None, Limbs]
@@ -60,7 +60,7 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
 
 def _copied_rows(n_columns: int) -> int:
     """Return how many rows are copied at a time: they should still lie in a processor's cache when they are learned."""
-    return min(CHUNK_ROWS, max(1024, _COPIED // max(1, n_columns)))
+    return min(CHUNK_ROWS, max(1024, _COPIED // max(1, n_columns) // 1024 * 1024))
 
 
 @cache

@@ -24,11 +24,15 @@ CERTIFIED = float(2**53)
 MAX_SUM = 2.0**59  # sums of products up to here, and a stack's, and a few of those together, are below 2**63
 _HOPELESS = 0.6  # a block of which more than this part is left over is not worth a product
 _SHORTEST = 64  # rows of a product: 64 sums of two digits are below 2**53 unless first digits are too large
-_NUMBERS = 1 << 15  # numbers that are worth the overhead of a step
+_NUMBERS = 1 << 16  # numbers that are worth the overhead of a step
+_FAR = 2.0**23  # a digit that is larger than those of other rows by far
 _WHOLE = 192  # up to so many rows of a stack, one product is faster than several smaller ones
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Int64 = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Span = Int64 | slice  # some rows or columns of an augmented Gram matrix
+_SUMS = slice(0, 1)
 
 
 class DigitProducts:
@@ -47,18 +51,13 @@ class DigitProducts:
     """
 
     def __init__(self, plan: DigitPlan, n_rows: int) -> None:
-        whole = len(plan.widths) == 1 or sum(plan.widths) < _WHOLE
+        whole = len(plan.levels) == 1 or plan.starts[-1] <= _WHOLE
         self._products = _Whole(plan) if whole else _Paired(plan)
         blocks = max(1, _NUMBERS // (len(plan.units) * self._products.height))
         height = self._products.height
         self.height = min(blocks, -(-n_rows // height)) * height if n_rows > height else n_rows
         self._splitter = Splitter(plan, self.height)
         self._plan = plan
-
-    def trusts_no_more_than(self, integers: np.ndarray[Any, np.dtype[np.bool_]] | None) -> bool:
-        """Whether the plan takes for integers only columns that are known to hold them."""
-        trusted = self._plan.whole
-        return not (trusted.any() if integers is None else (trusted & ~integers).any())
 
     @property
     def full(self) -> bool:
@@ -83,9 +82,19 @@ class DigitProducts:
         stack, left_over = self._splitter.split(rows, padded)
         if left_over is not None and left_over.sum() > _HOPELESS * len(rows):
             return rows.copy()
-        if not self._products.add(stack):
-            return rows.copy()
-        return None if left_over is None else rows[left_over[: len(rows)]]
+        while not self._products.add(stack):
+            far = self._far(stack[:, : len(rows)])
+            if far is not None:
+                stack[1:, np.flatnonzero(far)] = 0.0
+                left_over = far if left_over is None else left_over | far
+            elif not self._products.halve():
+                return rows.copy()
+        return None if left_over is None else rows[left_over]
+
+    def _far(self, stack: Floats) -> Mask | None:
+        """Tell which rows are so far from the others that a block is not certified; None if none are, or too many."""
+        far = np.asarray((np.abs(stack[1 : self._plan.starts[1]]) >= _FAR).any(axis=0))
+        return far if 0 < far.mean() < _HOPELESS else None
 
     def levels(self) -> Iterator[tuple[Int64, Int64 | int]]:
         """Yield augmented Gram matrices of integers, the count left out, and the exponents of two of their entries."""
@@ -94,9 +103,8 @@ class DigitProducts:
         exponents[0, 1:] = exponents[1:, 0] = units
         exponents[1:, 1:] = units[:, None] + units
         exponents[0, 0] = exponents[0, 1]
-        place = np.concatenate([[0], 1 + np.argsort(self._plan.order)])
         for k, level in self._products.levels():
-            yield level if self._plan.in_order else level[np.ix_(place, place)], exponents - DIGIT_BITS * k
+            yield level, exponents - DIGIT_BITS * k
 
     def clear(self) -> None:
         """Forget the sums."""
@@ -123,28 +131,34 @@ class _Products:
         self._rows = self.height
         self._largest = 0.0
         self._buffers: dict[Any, Floats] = {}
+        n_columns = len(plan.units)
+        self._spans: list[Span] = [slice(1, None) if len(level) == n_columns else level + 1 for level in plan.levels]
 
     def add(self, stack: Floats) -> bool:
         """Add the products of a stack; return False, adding nothing, without certificate.
 
         Parameters
         ----------
-        stack : ndarray of float64 of shape (1 + sum(plan.widths), n_rows)
+        stack : ndarray of float64 of shape (plan.starts[-1], n_rows)
             As `Splitter.split` returns it.
         """
         # Some BLAS set spurious floating-point flags: the certificate is what tells an overflow.
         with np.errstate(all="ignore"):
             sums = self._multiplied(stack)
-            while sums is None:
-                if self._rows <= _SHORTEST:
-                    return False
-                self._rows //= 2  # equal values have equal digits, which may be large in every row
-                sums = self._multiplied(stack)
+        if sums is None:
+            return False
         for key, product in sums.items():
             if key in self._sums:
                 self._sums[key] += product
             else:
                 self._sums[key] = product
+        return True
+
+    def halve(self) -> bool:
+        """Use shorter blocks, as equal values may have large digits in every row; return False if they are short."""
+        if self._rows <= _SHORTEST:
+            return False
+        self._rows //= 2
         return True
 
     def _multiplied(self, stack: Floats) -> dict[Any, Int64] | None:
@@ -175,11 +189,11 @@ class _Products:
         self.bound = 0.0
 
     def levels(self) -> Iterator[tuple[int, Int64]]:
-        """Yield ``k`` and integers over ``2**(23 k)`` that add up to the augmented Gram matrix, in the plan's order.
+        """Yield ``k`` and integers over ``2**(23 k)`` that add up to the augmented Gram matrix.
 
         The entry that counts rows and the first column are zero: the first row holds the sums.
         """
-        n_digits, size = len(self.plan.widths), len(self.plan.units) + 1
+        n_digits, size = len(self.plan.levels), len(self.plan.units) + 1
         levels = np.zeros((2 * n_digits - 1, size, size), dtype=np.int64)
         self._place(levels)
         for k, level in enumerate(levels):
@@ -241,12 +255,11 @@ class _Whole(_Products):
         if not self._sums:
             return
         whole = self._sums["whole"]
-        stops = np.cumsum([1, *self.plan.widths]).tolist()
-        digits = [slice(start, stop) for start, stop in itertools.pairwise(stops)]
+        digits = [slice(start, stop) for start, stop in itertools.pairwise(self.plan.starts)]
         for k, rows in enumerate(digits):
-            levels[k, 0, 1 : 1 + self.plan.widths[k]] += whole[0, rows]
+            _add(levels[k], _SUMS, self._spans[k], whole[:1, rows])
             for m, columns in enumerate(digits):
-                levels[k + m, 1 : 1 + self.plan.widths[k], 1 : 1 + self.plan.widths[m]] += whole[rows, columns]
+                _add(levels[k + m], self._spans[k], self._spans[m], whole[rows, columns])
 
 
 class _Paired(_Products):
@@ -254,45 +267,62 @@ class _Paired(_Products):
 
     height = 512
 
+    def __init__(self, plan: DigitPlan) -> None:
+        super().__init__(plan)
+        self._within = {
+            (m, k): np.isin(plan.levels[m], plan.levels[k], assume_unique=True)
+            for m, k in itertools.combinations(range(len(plan.levels)), 2)
+            if len(plan.levels[m]) > len(plan.levels[k])
+        }
+
     def _multiply(self, stack: Floats) -> dict[Any, Floats] | None:
         found: dict[Any, Floats] = {}
-        widths = self.plan.widths
-        starts = np.cumsum([1, *widths[:-1]]).tolist()
-        for k, (width, start) in enumerate(zip(widths, starts, strict=True)):
-            digit = stack[start : start + width]
-            square = self._square((k, k), digit if k else stack[: 1 + width])
+        digits = [stack[start:stop] for start, stop in itertools.pairwise(self.plan.starts)]
+        for k, digit in enumerate(digits):
+            square = self._square((k, k), digit if k else stack[: 1 + len(digit)])
             if square is None:
                 return None
             found[k, k] = square
             if k:
                 found["sums", k] = digit @ stack[0]
             for m in range(k):
-                wider, first = widths[m], starts[m]
-                both = self._buffer(("mixed", stack.shape[1]), widths[0], stack.shape[1])[:width]
-                np.add(stack[first : first + width], digit, out=both)
-                square = self._square((m, k), both)
+                partner = digits[m]
+                if (m, k) in self._within:
+                    chosen = self._within[m, k]
+                    partner, side = digits[m][chosen], digits[m][~chosen]
+                    product = self._buffer(("side", m, k), len(side), len(digit))
+                    found["side", m, k] = np.matmul(side, digit.T, out=product)
+                both = self._buffer(("both", stack.shape[1]), len(digits[0]), stack.shape[1])[: len(digit)]
+                square = self._square((m, k), np.add(partner, digit, out=both))
                 if square is None:
                     return None
                 found[m, k] = square
-                if wider > width:
-                    side = self._buffer(("side", m, k), wider - width, width)
-                    found["side", m, k] = np.matmul(stack[first + width : first + wider], digit.T, out=side)
         return found
 
     def _place(self, levels: Int64) -> None:
         if not self._sums:
             return
-        widths, sums = self.plan.widths, self._sums
-        squares = [sums[k, k][1:, 1:] if k == 0 else sums[k, k] for k in range(len(widths))]
-        levels[0, 0, 1:] += sums[0, 0][0, 1:]
-        for k, width in enumerate(widths):
-            levels[2 * k, 1 : 1 + width, 1 : 1 + width] += squares[k]
+        sums, spans = self._sums, self._spans
+        squares = [sums[k, k] if k else sums[0, 0][1:, 1:] for k in range(len(spans))]
+        _add(levels[0], _SUMS, spans[0], sums[0, 0][:1, 1:])
+        for k, square in enumerate(squares):
+            _add(levels[2 * k], spans[k], spans[k], square)
             if k:
-                levels[k, 0, 1 : 1 + width] += sums["sums", k]
+                _add(levels[k], _SUMS, spans[k], sums["sums", k][None])
             for m in range(k):
-                mixed = sums[m, k] - squares[m][:width, :width] - squares[k]
-                levels[m + k, 1 : 1 + width, 1 : 1 + width] += mixed
-                if widths[m] > width:
-                    side, rows = sums["side", m, k], slice(1 + width, 1 + widths[m])
-                    levels[m + k, rows, 1 : 1 + width] += side
-                    levels[m + k, 1 : 1 + width, rows] += side.T
+                chosen = self._within.get((m, k))
+                same = squares[m] if chosen is None else squares[m][np.ix_(chosen, chosen)]
+                _add(levels[m + k], spans[k], spans[k], sums[m, k] - same - square)
+                if chosen is not None:
+                    others, side = self.plan.levels[m][~chosen] + 1, sums["side", m, k]
+                    _add(levels[m + k], others, spans[k], side)
+                    _add(levels[m + k], spans[k], others, side.T)
+
+
+def _add(matrix: Int64, rows: Span, columns: Span, values: Int64) -> None:
+    """Add to some entries of an augmented Gram matrix."""
+    if isinstance(rows, slice) and isinstance(columns, slice):
+        matrix[rows, columns] += values
+    else:
+        every = np.arange(len(matrix))
+        matrix[np.ix_(every[rows], every[columns])] += values

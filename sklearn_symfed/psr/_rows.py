@@ -5,6 +5,7 @@ Owns how these are put together and read in chunks of floats: an integer that fl
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from sklearn_symfed.psr._columns import (
     plain_array,
     read_columns,
 )
-from sklearn_symfed.psr._decimals import no_decimal, scale_floats, scale_integers
+from sklearn_symfed.psr._decimals import no_decimal, scale_and_mark, scale_floats, scale_integers
 from sklearn_symfed.psr._labels import Label, encode_labels
 from sklearn_symfed.psr._schema import Schema, checked_decimals, normalised
 
@@ -45,14 +46,22 @@ class Chunk(NamedTuple):
     low : ndarray of float64 of shape (n, n_split) or None
         What must be added to the `split` columns of `x`: integers beyond 2**53 need two floats.
     split : ndarray of int of shape (n_split,) or None
-    integers : ndarray of bool of shape (n_columns,) or None
-        Columns that are known to hold integers; None where none are.
+    integers : bool
+        Whether all columns are known to hold integers.
     """
 
     x: Array
     low: Array | None = None
     split: Array | None = None
-    integers: Array | None = None
+    integers: bool = False
+
+
+class Run(NamedTuple):
+    """Neighbouring columns of one type with as many digits after the point."""
+
+    columns: slice
+    digits: Any  # int; None where none are declared
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -88,69 +97,90 @@ class Rows:
 
     def chunk(self, rows: slice | Array) -> Chunk:
         """Read some rows as floats."""
-        decimals = self.schema.decimals
         if self.in_place:
             return Chunk(_taken(self.blocks[0], rows))
+        parts = [_taken(block, rows) for block in self.blocks]
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
-        # single columns go into memory one after another, blocks of several row by row: as they lie
-        by_rows = len(self.blocks) == 1 and not (decimals and self.blocks[0].strides[0] < self.blocks[0].strides[1])
-        x = np.empty((n_rows, len(self.schema.names)), order="C" if by_rows else "F")
+        x = np.empty((n_rows, len(self.schema.names)), order="C" if self._by_rows else "F")
         low: list[Array] = []
         split: list[int] = []
         start = 0
-        for block in self.blocks:
-            part = _taken(block, rows)
-            stop = start + part.shape[1]
-            names = self.schema.names[start:stop]
-            declared = [(at, decimals[name]) for at, name in enumerate(names) if name in decimals] if decimals else []
-            if declared and part.dtype.kind in "biu":
-                part = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
-                for each, digits in declared:
-                    self._require_decimals(scale_integers(part[:, each], digits), block, [each], start, rows)
-            if part.dtype.kind != "f" or len(declared) < len(names):
-                x[:, start:stop] = part
-            if declared and part.dtype.kind == "f":
-                at, whole = [each for each, _ in declared], len(declared) == len(names)
-                values = part if whole else part[:, at]
-                values = values if values.itemsize in values.strides else values.copy(order="K")
-                scaled = x[:, start:stop] if whole else np.empty(values.shape)
-                wrong = scale_floats(values, [digits for _, digits in declared], scaled)
-                self._require_decimals(wrong, block, at, start, rows)
-                if not whole:
-                    x[:, start:stop][:, at] = scaled
-            if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and _beyond(part).any():
-                beyond = (part > EXACT_IN_FLOAT64) | (part < -EXACT_IN_FLOAT64)
-                for column in np.flatnonzero(beyond.any(axis=0)).tolist():
-                    below = part[:, column] & np.array(0xFFFFFFFF, part.dtype)
-                    x[:, start + column] = part[:, column] - below
+        for part in parts:
+            out = x[:, start : start + part.shape[1]]
+            if part.dtype.kind != "f":
+                exact = self._scaled_integers(part, start, rows)
+                out[...] = exact
+                for column in _beyond_float64(exact):
+                    below = exact[:, column] & np.array(0xFFFFFFFF, exact.dtype)
+                    out[:, column] = exact[:, column] - below
                     low.append(below.astype(np.float64))
                     split.append(start + column)
-            start = stop
+            elif not (self._by_rows and self._runs):  # else they are scaled on the way
+                out[...] = part
+            start += part.shape[1]
+        for run in self._runs:
+            self._scale(run, parts, x, rows)
         if split:
             return Chunk(x, np.column_stack(low), np.array(split))
         return Chunk(x, integers=self._integers)
 
-    @cached_property
-    def _integers(self) -> Array:
-        kinds = [block.dtype.kind for block in self.blocks for _ in range(block.shape[1])]
-        return np.array(
-            [kind in "biu" or name in self.schema.decimals for kind, name in zip(kinds, self.schema.names, strict=True)]
-        )
+    def _scale(self, run: Run, parts: list[Array], x: Array, rows: slice | Array) -> None:
+        """Write neighbouring columns of floats as the integers that they are when the point is left out."""
+        columns, digits, dtype = run
+        out = x[:, columns]
+        if not scale_floats(parts[0] if self._by_rows else out, digits, out, single=dtype == np.float32):
+            values = np.hstack(parts)[:, columns].astype(dtype)
+            self._require_decimals(scale_and_mark(values, digits, out), values, columns.start, rows)
 
-    def _require_decimals(
-        self, wrong: Array | None, block: Array, columns: list[int], start: int, rows: slice | Array
-    ) -> None:
-        """Raise for the first value marked as wrong in some columns of a block; rows of weight zero are left out."""
+    def _scaled_integers(self, part: Array, start: int, rows: slice | Array) -> Array:
+        """Return integers, those that are declared to be decimals times a power of ten."""
+        digits = [self.schema.decimals.get(name) for name in self.schema.names[start : start + part.shape[1]]]
+        if not any(digits):
+            return part
+        scaled = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
+        for column, each in enumerate(digits):
+            if each:
+                wrong = scale_integers(scaled[:, column], each)
+                self._require_decimals(
+                    None if wrong is None else wrong[:, None], part[:, [column]], start + column, rows
+                )
+        return scaled
+
+    @cached_property
+    def _runs(self) -> list[Run]:
+        """Neighbouring columns of floats of one type that are declared to have as many decimals."""
+        dtypes = [block.dtype for block in self.blocks for _ in range(block.shape[1])]
+        kinds = [(self.schema.decimals.get(name), each) for name, each in zip(self.schema.names, dtypes, strict=True)]
+        stops = np.cumsum([len(list(run)) for _, run in itertools.groupby(kinds)]).tolist()
+        runs = [Run(slice(a, b), *kinds[a]) for a, b in itertools.pairwise([0, *stops])]
+        return [run for run in runs if run.digits is not None and run.dtype.kind == "f"]
+
+    @cached_property
+    def _by_rows(self) -> bool:
+        """Whether chunks lie in memory as the only block does, row by row; else they lie column by column."""
+        alike = not self._runs or self._runs[0].columns == slice(0, len(self.schema.names))
+        return alike and len(self.blocks) == 1 and bool(self.blocks[0].strides[0] >= self.blocks[0].strides[1])
+
+    @cached_property
+    def _integers(self) -> bool:
+        declared = sum(run.columns.stop - run.columns.start for run in self._runs)
+        floats = sum(block.shape[1] for block in self.blocks if block.dtype.kind == "f")
+        return bool(declared == floats)
+
+    def _require_decimals(self, wrong: Array | None, values: Array, first: int, rows: slice | Array) -> None:
+        """Raise for the first value marked as wrong in some columns; rows of weight zero are left out."""
         if wrong is None:
             return
-        wrong = wrong.reshape(len(wrong), -1)
         if self.weights is not None:
             wrong = wrong & (self.weights[rows] != 0)[:, None]
         if not wrong.any():
             return
         row, column = (int(index) for index in np.argwhere(wrong)[0])
-        position, name = int(np.arange(self.n_rows)[rows][row]), self.schema.names[start + columns[column]]
-        value = block[position, columns[column]]
+        position, name, value = (
+            int(np.arange(self.n_rows)[rows][row]),
+            self.schema.names[first + column],
+            values[row, column],
+        )
         if not np.isfinite(value):
             raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
         raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])
@@ -260,11 +290,14 @@ def _taken(block: Array, rows: slice | Array) -> Array:
     return block[rows] if isinstance(rows, slice) else block.take(rows, axis=0)  # faster than block[rows]
 
 
-def _beyond(integers: Array) -> Array:
-    """Tell whether the extremes are more than float64 holds."""
-    if not integers.size:
-        return np.array(False)
-    return np.array([int(integers.max()) > EXACT_IN_FLOAT64, int(integers.min()) < -EXACT_IN_FLOAT64])
+def _beyond_float64(integers: Array) -> list[int]:
+    """Return the columns that hold integers which float64 may not hold."""
+    if integers.dtype.itemsize < 8 or not integers.size:
+        return []
+    if int(integers.max()) <= EXACT_IN_FLOAT64 and int(integers.min()) >= -EXACT_IN_FLOAT64:
+        return []
+    beyond = (integers > EXACT_IN_FLOAT64) | (integers < -EXACT_IN_FLOAT64)
+    return [int(column) for column in np.flatnonzero(beyond.any(axis=0))]
 
 
 def _position(data: Any, name: str) -> int | None:

@@ -25,7 +25,7 @@ from sklearn_symfed import (
 )
 from sklearn_symfed.exceptions import DataError, DataTypeError, FormatError, SchemaError
 from sklearn_symfed.psr import PSR, Schema
-from sklearn_symfed.psr._decimals import scale_floats
+from sklearn_symfed.psr._decimals import scale_and_mark, scale_floats
 from sklearn_symfed.testing import exact_moments
 
 MANY = 40_000  # two chunks
@@ -195,12 +195,17 @@ def test_a_float_means_the_decimal_nearest_to_it(integer, digits, steps, kind):
     for _ in range(abs(steps)):
         value = np.nextafter(value, np.array([np.copysign(np.inf, steps)], dtype=kind))
     out = np.empty((1, 1))
-    wrong = scale_floats(value, [digits], out)
+    wrong = scale_and_mark(value, digits, out)
     nearest = round(Fraction(value.item()) * 10**digits)
     meant = np.array([nearest / 10**digits]).astype(kind) == value and abs(nearest) < 2 ** (23 if single else 51)
     assert (wrong is None) == meant
     assert not meant or out[0, 0] == nearest
     assert steps or out[0, 0] == integer
+    in_place = value.astype(np.float64)
+    for values, fast in ((value, np.empty((1, 1))), (in_place, in_place)):
+        if scale_floats(values, digits, fast, single=single):  # only what is plain is done fast
+            assert meant
+            assert fast[0, 0] == nearest
 
 
 # -- schemas ---------------------------------------------------------------------------------------------------------

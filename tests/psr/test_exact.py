@@ -177,7 +177,7 @@ def test_partitions_of_a_hundred_thousand_rows_give_one_digest():
 
 
 def _plan(units, counts):
-    return DigitPlan(np.array(units), np.array(counts), np.zeros(len(units), dtype=bool))
+    return DigitPlan(np.array(units), np.array(counts))
 
 
 def _under(plan, x):
