@@ -44,7 +44,6 @@ _opening = threading.RLock()
 """Two threads that touch a node for the first time open its home once."""
 
 _OF_MERGED_ROWS = ("mean_", "var_", "scale_", "n_samples_seen_")
-_FEW = 64  # so many rows, at most, wait to be learned together
 
 
 class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -207,8 +206,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, batch_id: str | None = None) -> Self:
         """Learn more rows.
 
-        Without home and federation, single rows are checked at once and learned together, when there are many or
-        anything is asked of the node.
+        Without home and federation, single rows and small batches are checked at once and learned together, when there
+        are many or anything is asked of the node.
 
         Parameters
         ----------
@@ -482,7 +481,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         """Keep a few rows, checked, to be learned together with more; False if they are to be learned at once."""
         if y is None and self.classes is None and self.decimals is None and buffer.take(X):
             pass
-        elif isinstance(X, PSR) or is_stream(X) or not 0 < _length(X) <= _FEW or not self._declares(buffer):
+        elif isinstance(X, PSR) or is_stream(X) or not 0 < _length(X) <= buffer.few or not self._declares(buffer):
             return False
         else:
             rows = buffer.read(as_table(X), y, self._class_column())

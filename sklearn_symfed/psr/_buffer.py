@@ -1,4 +1,4 @@
-"""Rows that arrive one at a time and wait to be learned together: a row alone costs as much as hundreds in a batch.
+"""Rows that arrive a few at a time and wait to be learned together: a row alone costs as much as hundreds in a batch.
 
 Rows are checked when they arrive, so that learning them later cannot fail.
 """
@@ -22,7 +22,7 @@ from sklearn_symfed.psr._stream import alike, joined, rows_of_a_piece
 __all__ = ["RowBuffer"]
 
 Array = np.ndarray[Any, Any]
-_NARROW = 60  # a row of fewer columns is added up faster by Python than by numpy
+_NARROW = 60  # fewer numbers are added up faster by Python than by numpy
 
 
 class RowBuffer:
@@ -33,7 +33,7 @@ class RowBuffer:
     known : PSR
         What was learned so far.  Rows must fit it.
     dtype : dtype or None
-        Type of the arrays of one row that `take` accepts; None for none.
+        Type of the arrays that `take` accepts; None for none.
 
     Attributes
     ----------
@@ -41,43 +41,48 @@ class RowBuffer:
         That of what was learned.
     most : int
         So many rows are worth learning.
+    few : int
+        So many rows, at most, are worth waiting for others.
     """
 
     def __init__(self, known: PSR, dtype: Any = None) -> None:
         self.schema: Schema = known.schema
         self.most = rows_of_a_piece(len(known.names))
+        self.few = self.most // 4
         self._lock = threading.RLock()
         self._labels: tuple[Label, ...] = known.labels
         plain = known.names == tuple(f"x{i}" for i in range(len(known.names))) and known.schema == Schema(known.names)
         takes = plain and dtype in (np.float64, np.float32)
-        self._shape, self._dtype = (1, len(known.names)) if takes else None, np.dtype(dtype if takes else np.float64)
-        self._zeros = np.zeros(len(known.names), self._dtype)
+        self._width, self._dtype = len(known.names) if takes else -1, np.dtype(dtype if takes else np.float64)
         self._closed = False
         self._plain: list[bytes] = []  # one array each: the cheapest copy
+        self._n_plain = 0
         self._others: list[list[Rows]] = []
         self._n_others = 0
 
     def __len__(self) -> int:
-        return len(self._plain) + self._n_others
+        return self._n_plain + self._n_others
 
     def take(self, X: Any) -> bool:
-        """Keep an array of one row of floats, if it is one and finite: the short way."""
-        if type(X) is not np.ndarray or X.shape != self._shape or X.dtype != self._dtype:
+        """Keep an array of a few rows of floats, if it is one and finite: the short way."""
+        if type(X) is not np.ndarray or X.dtype != self._dtype or X.ndim != 2:
             return False
-        if not self._finite(X):
+        n_rows, width = X.shape
+        if width != self._width or not 0 < n_rows <= self.few or not self._finite(X):
             return False
         with self._lock:
             if self._closed:
                 return False
             self._plain.append(X.tobytes())
+            self._n_plain += n_rows
         return True
 
     def _finite(self, X: Array) -> bool:
-        """Tell whether one row is finite; False, too, where its sum is not."""
-        if len(self._zeros) <= _NARROW:
-            return math.isfinite(sum(X.tolist()[0]))
-        with np.errstate(invalid="ignore"):
-            return bool(X.dot(self._zeros).item() == 0.0)  # zero times infinity or NaN is NaN
+        """Tell whether rows are finite; False, too, where their sum is not."""
+        if X.size <= _NARROW:
+            return math.isfinite(sum(X.ravel().tolist()))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return math.isfinite(X.sum())
 
     def read(self, X: Any, y: Any, classes: str | bool | None) -> Rows:
         """Return rows that can be learned.
@@ -122,12 +127,12 @@ class RowBuffer:
         with self._lock:
             groups = list(self._others)
             if self._plain:
-                block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, len(self._zeros))
+                block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, self._width)
                 groups.append([Rows(self.schema, len(block), (block,))])
             if groups:
                 parts = (PSR(rows.schema, learn(rows, n_jobs)) for rows in map(joined, groups))
                 receive(sum(parts, PSR.zero(self.schema)))
-                self._plain, self._others, self._n_others = [], [], 0
+                self._plain, self._others, self._n_plain, self._n_others = [], [], 0, 0
             self._closed = close
 
 
