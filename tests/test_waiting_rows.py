@@ -73,6 +73,17 @@ def test_one_by_one_is_all_at_once(make, X, y, learned):
         assert np.array_equal(getattr(node, name), getattr(want, name))
 
 
+@pytest.mark.parametrize(("make", "X", "y"), CASES.values(), ids=CASES)
+def test_small_batches_wait_as_rows_do(make, X, y, learned):
+    """Batches of a few rows of every kind are learned together, and give the state of one batch."""
+    want, node = make().partial_fit(X, y), make()
+    for start in range(0, N, 7):
+        node.partial_fit(X[start : start + 7], None if y is None else y[start : start + 7])
+    assert not learned
+    assert node.psr_ == want.psr_
+    assert learned == [N - 7]
+
+
 @pytest.mark.parametrize(
     "look",
     [
