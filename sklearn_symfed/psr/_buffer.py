@@ -53,7 +53,7 @@ class RowBuffer:
         self._labels: tuple[Label, ...] = known.labels
         plain = known.names == tuple(f"x{i}" for i in range(len(known.names))) and known.schema == Schema(known.names)
         takes = plain and dtype in (np.float64, np.float32)
-        self._width, self._dtype = len(known.names) if takes else -1, np.dtype(dtype if takes else np.float64)
+        self._shape, self._dtype = (len(known.names),) if takes else None, np.dtype(dtype if takes else np.float64)
         self._closed = False
         self._plain: list[bytes] = []  # one array each: the cheapest copy
         self._n_plain = 0
@@ -65,10 +65,10 @@ class RowBuffer:
 
     def take(self, X: Any) -> bool:
         """Keep an array of a few rows of floats, if it is one and finite: the short way."""
-        if type(X) is not np.ndarray or X.dtype != self._dtype or X.ndim != 2:
+        if type(X) is not np.ndarray or X.dtype is not self._dtype or X.shape[1:] != self._shape:
             return False
-        n_rows, width = X.shape
-        if width != self._width or not 0 < n_rows <= self.few or not self._finite(X):
+        n_rows = len(X)
+        if not 0 < n_rows <= self.few or not self._finite(X):
             return False
         with self._lock:
             if self._closed:
@@ -80,7 +80,7 @@ class RowBuffer:
     def _finite(self, X: Array) -> bool:
         """Tell whether rows are finite; False, too, where their sum is not."""
         if X.size <= _NARROW:
-            return math.isfinite(sum(X.ravel().tolist()))
+            return math.isfinite(sum(map(sum, X.tolist())))
         with np.errstate(invalid="ignore", over="ignore"):
             return math.isfinite(X.sum())
 
@@ -127,7 +127,7 @@ class RowBuffer:
         with self._lock:
             groups = list(self._others)
             if self._plain:
-                block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, self._width)
+                block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, len(self.schema.names))
                 groups.append([Rows(self.schema, len(block), (block,))])
             if groups:
                 parts = (PSR(rows.schema, learn(rows, n_jobs)) for rows in map(joined, groups))
