@@ -238,6 +238,23 @@ def test_payloads_list_their_origins(nodes):
     assert nodes[0]._node.peers.own.origins == ()
 
 
+def test_origins_that_change_alone_are_published(nodes):
+    """Rows that moved from one member to another before that one left are the same statistics, of others."""
+    hub, spoke = federation("hub", "spoke")
+    relay(hub, nodes[0])
+    pulse([hub, spoke])
+    held = spoke.merged
+    nodes[1].forget(ROWS[1]), nodes[0].learn(ROWS[1])
+    pulse(nodes)
+    nodes[1].leave(forget=True)
+    pulse([nodes[0], nodes[2]])
+    relay(hub, nodes[0])
+    pulse([hub, spoke])
+    assert spoke.merged == held == nodes[0].merged
+    assert spoke.origins == tuple(sorted(map(origin, [nodes[0], nodes[2], hub])))
+    assert spoke.converged
+
+
 def test_a_relayed_federation_is_one_replaceable_source(nodes):
     """What is relayed again takes the place of what was relayed before, whatever was learned or forgotten meanwhile."""
     hub, spoke = federation("hub", "spoke")
