@@ -7,12 +7,14 @@ hexadecimal; `--input HEX` runs it again.
 from __future__ import annotations
 
 import argparse
-import subprocess
+import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parent))
+
 MEMORY = 2048
 """MiB that one target may take."""
 SLOW = 120
@@ -24,18 +26,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--seconds", type=float, default=60.0, help="in all")
     parser.add_argument("--input", metavar="HEX", help="run one target once, with this")
-    parser.add_argument("--corpus", metavar="FOLDER", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def fuzz(name: str, seconds: int, corpus: Path) -> None:
+def fuzz(name: str, target, seconds: int, corpus: Path) -> None:
     """Fuzz one target in this process, which ends with it."""
     import atheris
 
-    sys.path.insert(0, str(HERE))
-    with atheris.instrument_imports(include=["sklearn_symfed"]):
-        from targets import TARGETS
-    target = TARGETS[name]
     for number, seed in enumerate(target.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
 
@@ -52,34 +49,44 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
     atheris.Fuzz()
 
 
+def fuzzed(name: str, target, seconds: int, log: IO[bytes]) -> bool:
+    """Fuzz one target in a child, which writes to `log`; return whether it held."""
+    with tempfile.TemporaryDirectory() as corpus:
+        child = os.fork()
+        if child == 0:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            fuzz(name, target, seconds, Path(corpus))
+            os._exit(0)
+        return os.waitpid(child, 0)[1] == 0
+
+
 def main() -> int:
     """Run what was asked for; return how many targets broke."""
     options = parsed()
-    sys.path.insert(0, str(HERE))
-    if options.corpus is not None:
-        fuzz(options.targets[0], int(options.seconds), Path(options.corpus))
-    from targets import TARGETS
-
     if options.input is not None:
+        from targets import TARGETS
+
         TARGETS[options.targets[0]].run(bytes.fromhex(options.input))
         return 0
+    import atheris
+
+    with atheris.instrument_imports(include=["sklearn_symfed.federation", "sklearn_symfed.psr"]):
+        from targets import TARGETS
     names = options.targets or list(TARGETS)
-    broken = []
+    seconds = max(1, round(options.seconds / len(names)))
+    broken = 0
     for name in names:
-        seconds = str(max(1, round(options.seconds / len(names))))
-        with tempfile.TemporaryDirectory() as corpus:
-            command = [sys.executable, __file__, name, "--seconds", seconds, "--corpus", corpus]
-            ran = subprocess.run(command, capture_output=True, text=True, check=False)
-        runs = [line.split()[-1] for line in ran.stderr.splitlines() if "number_of_executed_units" in line]
-        print(
-            f"{name:12} {runs[0] if runs else '?':>9} inputs in {seconds} s{' BROKEN' * (ran.returncode != 0)}",
-            flush=True,
-        )
-        if ran.returncode:
-            broken.append(name)
-            told = [line for line in (ran.stdout + ran.stderr).splitlines() if not line.startswith(("INFO", "WARNING"))]
-            print("\n".join(told))
-    return len(broken)
+        with tempfile.TemporaryFile() as log:
+            holds = fuzzed(name, TARGETS[name], seconds, log)
+            log.seek(0)
+            told = log.read().decode(errors="replace").splitlines()
+        runs = [line.split()[-1] for line in told if "number_of_executed_units" in line]
+        print(f"{name:12} {runs[0] if runs else '?':>9} inputs in {seconds} s{'' if holds else ' BROKEN'}", flush=True)
+        if not holds:
+            broken += 1
+            print("\n".join(line for line in told if not line.startswith(("INFO", "WARNING"))), flush=True)
+    return broken
 
 
 if __name__ == "__main__":
