@@ -98,7 +98,7 @@ class Membership(Reception):
         messages: list[Outgoing] = []
         assert self.chain is not None
         first = 1 if self.is_admin else 4
-        for name in self.peers.outdated:
+        for name in filter(self._addresses, self.peers.outdated):
             turn, gap = self._told.get(name, (self._turn, first))
             if name not in self._told and not self.is_admin:
                 self._told[name] = (self._turn + gap, 2 * gap)
@@ -110,7 +110,7 @@ class Membership(Reception):
             ahead = head.number > self.roster.number
             links = () if ahead and gap <= 2 * first else self.chain.since(head.number, head.head)
             messages.append(self._news(name, links))
-        messages += [self._news(name, self.chain.links) for name in self.peers.silent()]
+        messages += [self._news(name, self.chain.links) for name in filter(self._addresses, self.peers.silent())]
         return messages
 
     def _news(self, name: str, links: Sequence[Link]) -> Outgoing:
@@ -152,10 +152,11 @@ class Membership(Reception):
 
     def _routes(self, to: str | None) -> list[str | None]:
         """Return whose inboxes a message for `to` goes to."""
-        roster = self.roster
-        if roster.topology == "decentralised" or self.is_admin or to in roster.admins:
-            return [to]
-        return list(roster.admins)
+        return [to] if self._addresses(to) else list(self.roster.admins)
+
+    def _addresses(self, name: str | None) -> bool:
+        """Tell whether this node sends to a member, or to all, itself: in a centralised federation to admins only."""
+        return self.roster.topology == "decentralised" or self.is_admin or name in self.roster.admins
 
     def _own_statistics(self) -> Packed:
         assert self._local is not None

@@ -541,6 +541,29 @@ def test_centralised_members_address_the_admins_only(admins):
     net.check(A + B + C)
 
 
+def test_centralised_members_tell_nobody_but_the_admins_of_a_roster_that_others_lack():
+    """Whatever was lost, and whoever is away: a member's news of the roster go to the admins, who pass them on."""
+    net = Simulation("a", topology="centralised")
+    net.learn("a", A)
+    net.admit("b", "c", "d")
+    carried = []
+    carry = net.carry
+    net.carry = lambda sender, message: (carried.append((sender, message.to)), carry(sender, message))
+    net.nodes["a"].change("rotate", {})
+    net.pulse("a"), net.deliver("b")
+    net.bags["c"].clear(), net.bags["d"].clear()
+    away = net.nodes.pop("a")
+    net.learn("b", B)
+    for _ in range(40):
+        net.round()
+    assert net.nodes["c"].roster.epoch == 1
+    net.nodes["a"] = away
+    net.settle()
+    net.check(A + B)
+    assert {node.roster.epoch for node in net.nodes.values()} == {2}
+    assert {to for sender, to in carried if sender != "a"} == {"a"}
+
+
 def test_a_joiner_whose_admin_is_gone_is_welcomed_by_the_others(net):
     """A welcome that was lost with its admin is made up for: any member may pass the roster and the key on."""
     net.join(net.invite("d"))
