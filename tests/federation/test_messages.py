@@ -57,6 +57,13 @@ def test_messages_come_back(message):
                 read_message(other, data)
 
 
+def test_a_view_may_name_all_members_and_as_many_who_left():
+    """Rows that stay are in every view: a full federation that many have left is not cut off by that."""
+    view = {f"m{number}": b"claim" for number in range(2 * MAX_MEMBERS)}
+    for message in (Pulse(0, view, ()), Welcome(bytes(16), (b"link",), bytes(32), view)):
+        assert read_message(type_of(message), pack_message(message)) == message
+
+
 def test_every_type_has_an_example():
     """The list of types is the list of classes above; a new one wants its example, and a line in the docs."""
     assert {type_of(message) for message in EXAMPLES} == set(MESSAGES)
@@ -79,7 +86,7 @@ BIG = 2**30
         ("pulse", [0, {1: b""}, []]),
         ("pulse", [0, {"a": [1]}, []]),
         ("pulse", [0, {"a": {"b": {}}}, []]),
-        ("pulse", [0, {str(number): b"" for number in range(MAX_MEMBERS + 1)}, []]),
+        ("pulse", [0, {str(number): b"" for number in range(2 * MAX_MEMBERS + 1)}, []]),
         ("pulse", [0, {}, [["a", 1, b"x"]] * (MAX_MEMBERS + 1)]),
         ("pulse", [0, {}, [["a\0", 1, b"x"]]]),
         ("pulse", [0, {}, [["a", 1]]]),
