@@ -15,7 +15,7 @@ from sklearn_symfed.psr._columns import (
     without_column,
     without_rows,
 )
-from sklearn_symfed.psr._labels import encode_labels, sorted_labels
+from sklearn_symfed.psr._labels import Label, encode_labels, sorted_labels
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR
 from sklearn_symfed.psr._schema import Schema, normalised
@@ -23,6 +23,7 @@ from sklearn_symfed.psr._stream import batches, is_stream
 
 __all__ = [
     "PSR",
+    "Label",
     "Moments",
     "NamedColumns",
     "RowBuffer",
