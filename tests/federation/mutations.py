@@ -68,7 +68,7 @@ def oversized(value: Any, size: int) -> Any:
         return "x" * min(size, 70_000)
     if isinstance(value, bytes):
         return value + bytes(size)
-    return {f"n{number}": b"" for number in range(5_000)} if isinstance(value, dict) else [b""] * min(size, 70_000)
+    return {f"n{number}": b"" for number in range(9_000)} if isinstance(value, dict) else [b""] * min(size, 70_000)
 
 
 WAYS = ("changed", "retyped", "oversized", "truncated", "missing")
