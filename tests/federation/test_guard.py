@@ -1,0 +1,428 @@
+"""The disclosure guard: attacks that work without it and find nothing with it, and each of its rules at its edge."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_symfed.exceptions import SettingError
+from sklearn_symfed.federation import _differencing
+from sklearn_symfed.federation._differencing import Earlier, Turnover, judge
+from sklearn_symfed.federation._guard import DEFAULT, OFF, Guard
+from sklearn_symfed.psr import PSR
+
+_SPEC = importlib.util.spec_from_file_location("attacks", Path(__file__).with_name("attacks.py"))
+attacks = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(attacks)
+
+NAMES = ("age", "dose", "member")
+
+
+class House:
+    """What a node does with its statistics: all but the node."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.local: PSR | None = None
+        self.turnover = Turnover()
+        self.earlier: list[Earlier] = []
+        self.seen: list[PSR] = []
+
+    def learn(self, psr: PSR) -> None:
+        self.local = psr if self.local is None else self.local + psr
+        self.turnover = self.turnover.learned(psr)
+
+    def forget(self, psr: PSR) -> None:
+        self.local -= psr
+        self.turnover = self.turnover.forgotten(psr)
+
+    def pulse(self) -> str:
+        local = self.local
+        verdict = judge(self.guard, local, self.turnover, self.earlier)
+        if not verdict:
+            return f"pending: {verdict}"
+        self.earlier.append(Earlier(f"version {len(self.earlier) + 1}", self.turnover, lambda: local))
+        self.seen.append(local)
+        return "published"
+
+
+def people(n_rows: int, seed: int = 0) -> np.ndarray:
+    """Return rows of an age, a dose, and whether somebody is a member: whole numbers."""
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.integers(20, 80, n_rows), rng.integers(1, 9, n_rows), np.arange(n_rows) % 2])
+
+
+def psr_of(rows: np.ndarray, y: np.ndarray | None = None, names: tuple[str, ...] = NAMES, **settings) -> PSR:
+    """Return the statistics of rows."""
+    whole = PSR.from_rows(rows, y, classes=None if y is None else True, **settings)
+    assert len(whole.names) == rows.shape[1]
+    return whole
+
+
+def rules_of(guard: Guard, psr: PSR) -> list[tuple[str, object, object, int, int]]:
+    """Return what keeps a first release from being made."""
+    reasons = judge(guard, psr, Turnover().learned(psr), []).reasons
+    return [(reason.rule, reason.column, reason.label, reason.have, reason.need) for reason in reasons]
+
+
+VICTIM = np.array([[44, 7, 1]])
+
+
+# -- attacks ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_row_is_recovered_from_two_pulses_without_the_guard() -> None:
+    """A row that was learned between two pulses is the difference of what was published, unless it waits for others."""
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(people(40)))
+        assert house.pulse() == "published"
+        house.learn(psr_of(VICTIM))
+        answer = house.pulse()
+        if guard:
+            assert "1 of 10 rows learned since version 1 (learn 9 more)" in answer
+            assert len(house.seen) == 1
+        else:
+            assert attacks.one_more(*house.seen) == VICTIM[0].tolist()
+
+
+def test_one_row_is_recovered_from_three_pulses_without_the_guard() -> None:
+    """Pulses one and three are compared, too: twenty rows learned and nineteen forgotten leave one."""
+    added = np.vstack([people(19, seed=1), VICTIM])
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(people(60)))
+        assert house.pulse() == "published"
+        house.learn(psr_of(added))
+        assert house.pulse() == "published"
+        house.forget(psr_of(added[:-1]))
+        answer = house.pulse()
+        if guard:
+            assert "the difference from version 1 tells of 1 of 4 rows" in answer
+            assert "version 2" not in answer
+            assert len(house.seen) == 2
+        else:
+            assert attacks.one_more(house.seen[0], house.seen[2]) == VICTIM[0].tolist()
+
+
+def test_one_row_is_recovered_by_forgetting_and_relearning_without_the_guard() -> None:
+    """Forty rows forgotten and thirty-nine of them learned again are one row, however many were moved."""
+    rows = np.vstack([people(39), VICTIM])
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(np.vstack([people(60, seed=1), rows])))
+        assert house.pulse() == "published"
+        house.forget(psr_of(rows))
+        house.learn(psr_of(rows[:-1]))
+        answer = house.pulse()
+        if guard:
+            assert "the difference from version 1 tells of 1 of 4 rows" in answer
+            assert len(house.seen) == 1
+        else:
+            assert attacks.one_less(*house.seen) == VICTIM[0].tolist()
+
+
+def test_a_corrected_row_is_recovered_before_and_after_without_the_guard() -> None:
+    """A batch that is forgotten, and learned again with one row corrected, tells that row twice if columns are few."""
+    old, new = np.array([[44, 7]]), np.array([[45, 3]])
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(np.vstack([people(60)[:, :2], old])))
+        assert house.pulse() == "published"
+        house.forget(psr_of(np.vstack([people(60)[:39, :2], old])))
+        house.learn(psr_of(np.vstack([people(60)[:39, :2], new])))
+        answer = house.pulse()
+        if guard:
+            assert answer.startswith("pending: ")
+            assert len(house.seen) == 1
+        else:
+            assert attacks.corrected(*house.seen) == (old[0].tolist(), new[0].tolist())
+
+
+def test_a_single_member_of_a_level_is_recovered_without_the_guard() -> None:
+    """Products with a column that is one in a single row are that row; the column is named, and what helps."""
+    rows = people(40)
+    rows[:, 2] = 0
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(np.vstack([rows, VICTIM])))
+        answer = house.pulse()
+        if guard:
+            assert "column 'x2': 1 of 5 rows in level 1 (declare its levels with 'other', drop the column" in answer
+            assert not house.seen
+        else:
+            assert attacks.single_member(house.seen[0], "x2") == VICTIM[0].tolist()
+
+
+def test_all_rows_are_recovered_where_there_are_fewer_than_columns_without_the_guard() -> None:
+    """Twelve rows of twenty whole numbers are read from their products, every one."""
+    rows = np.random.default_rng(0).integers(0, 100, (12, 20))
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(rows))
+        answer = house.pulse()
+        if guard:
+            assert "12 of 100 rows (5 for each of 20 columns: wait for more rows, or drop columns)" in answer
+            assert not house.seen
+        else:
+            assert sorted(attacks.all_rows(house.seen[0])) == sorted(rows.tolist())
+
+
+def test_an_outlier_that_outweighs_all_others_is_recovered_without_the_guard() -> None:
+    """One income of a billion among small ones tells itself, and age and dose of whoever has it."""
+    rows = np.column_stack([people(60)[:, :2], np.arange(60) % 7])
+    rich = np.array([[44, 7, 10**9]])
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(np.vstack([rows, rich])))
+        answer = house.pulse()
+        if guard:
+            assert "column 'x2': the square of its sum is within 1 % of its sum of squares" in answer
+            assert not house.seen
+        else:
+            assert attacks.outlier(house.seen[0], "x2") == rich[0].tolist()
+
+
+def test_each_attack_is_possible_within_a_class() -> None:
+    """Statistics of each class are published, so each class is held to the same: a change of one row in one of them."""
+    for guard in (OFF, DEFAULT):
+        house = House(guard)
+        house.learn(psr_of(people(80), np.arange(80) % 2))
+        assert house.pulse() == "published"
+        house.learn(psr_of(np.vstack([people(30, seed=1), VICTIM]), np.array([0] * 30 + [1])))
+        answer = house.pulse()
+        if guard:
+            assert "1 of 10 rows of class 1 learned since version 1" in answer
+            assert len(house.seen) == 1
+        else:
+            before, after = (psr.by_class()[1] for psr in house.seen)
+            assert attacks.one_more(before, after) == VICTIM[0].tolist()
+
+
+# -- a single release ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_rows", "waits"), [(9, True), (10, False)])
+def test_ten_rows_are_asked_for(n_rows: int, waits: bool) -> None:
+    """Nine rows wait and ten do not."""
+    found = rules_of(DEFAULT, psr_of(people(n_rows)[:, :2]))
+    assert found == ([("rows", None, None, 9, 10), ("rows_per_column", None, None, 9, 10)] if waits else [])
+
+
+@pytest.mark.parametrize(("n_rows", "waits"), [(9, True), (10, False)])
+def test_ten_rows_of_each_class_are_asked_for(n_rows: int, waits: bool) -> None:
+    """Nine rows of a class wait, however many there are of another, and the class is named."""
+    labels = np.array(["often"] * 50 + ["rare"] * n_rows)
+    found = rules_of(replace(DEFAULT, rows_per_column=0), psr_of(people(50 + n_rows)[:, :2], labels))
+    assert found == ([("class_rows", None, "rare", 9, 10)] if waits else [])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize(("n_rows", "waits"), [(0, False), (4, True), (5, False)])
+def test_five_rows_in_each_level_that_occurs_are_asked_for(level: int, n_rows: int, waits: bool) -> None:
+    """Four rows in either level of a column of zeros and ones wait, none do not."""
+    rows = people(50)
+    rows[:, 2] = 1 - level
+    rows[:n_rows, 2] = level
+    assert rules_of(DEFAULT, psr_of(rows)) == ([("level_rows", "x2", None, 4, 5)] if waits else [])
+
+
+def test_levels_are_counted_in_each_class() -> None:
+    """A level with five rows waits while four of them are of one class and one of another."""
+    rows = people(60)
+    labels = np.arange(60) % 2
+    rows[:, 2] = 0
+    rows[[0, 2, 4, 6, 1], 2] = 1
+    assert rules_of(DEFAULT, psr_of(rows)) == []
+    assert rules_of(DEFAULT, psr_of(rows, labels)) == [("level_rows", "x2", 0, 4, 5), ("level_rows", "x2", 1, 1, 5)]
+
+
+@pytest.mark.parametrize(("n_rows", "waits"), [(14, True), (15, False)])
+def test_five_rows_for_each_column_are_asked_for(n_rows: int, waits: bool) -> None:
+    """Fourteen rows of three columns wait and fifteen do not."""
+    rows = np.random.default_rng(0).normal(3, 1, (n_rows, 3))
+    assert rules_of(DEFAULT, psr_of(rows)) == ([("rows_per_column", None, None, 14, 15)] if waits else [])
+
+
+def test_a_row_of_a_large_weight_does_not_count_as_many() -> None:
+    """Rows count as far as they weigh: nine of weight 0.001 beside one of weight 1000 are as good as one."""
+    rows, weights = people(50)[:, :2].astype(float), np.full(50, 0.001)
+    weights[0] = 1000.5
+    assert ("rows", None, None, 1, 10) in rules_of(DEFAULT, psr_of(rows, sample_weight=weights))
+    assert rules_of(DEFAULT, psr_of(rows, sample_weight=np.full(50, 0.25))) == []
+
+
+def test_levels_of_weighted_rows_are_counted_from_below() -> None:
+    """The weight of a level is no number of rows: what is proven of it counts."""
+    rows = people(50)
+    rows[:, 2] = 0
+    rows[0, 2] = 1
+    weights = np.full(50, 0.5)
+    weights[0] = 20.5
+    found = rules_of(replace(DEFAULT, rows=0, rows_per_column=0), psr_of(rows, sample_weight=weights))
+    assert ("level_rows", "x2", None, 0, 5) in found
+
+
+def test_decimals_are_judged_as_the_numbers_that_they_are() -> None:
+    """A column of cents is no column of zeros and ones, and an outlier in dollars is one."""
+    fares = np.round(np.random.default_rng(0).uniform(1, 9, (40, 1)), 2)
+    assert rules_of(DEFAULT, PSR.from_rows(fares, decimals={"x0": 2})) == []
+    fares[3] = 123_456.78
+    assert [rule for rule, *_ in rules_of(DEFAULT, PSR.from_rows(fares, decimals={"x0": 2}))] == ["dominance"]
+
+
+def test_statistics_of_no_rows_are_let_out() -> None:
+    """A node that forgot all of its rows says so."""
+    house = House(DEFAULT)
+    house.learn(psr_of(people(40)))
+    assert house.pulse() == "published"
+    house.forget(psr_of(people(40)))
+    assert house.pulse() == "published"
+    assert house.seen[-1].n_rows == 0
+
+
+# -- between releases ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns", "need"), [(9, 2, 10), (10, 2, 10), (11, 12, 12), (12, 12, 12)])
+@pytest.mark.parametrize("forget", [False, True])
+def test_as_many_rows_as_columns_are_learned_or_forgotten_at_once(
+    n_rows: int, n_columns: int, need: int, forget: bool
+) -> None:
+    """At least ten rows, or as many as there are columns, make a change that may be seen."""
+    rng = np.random.default_rng(0)
+    house, batch = House(DEFAULT), psr_of(rng.normal(3, 1, (n_rows, n_columns)))
+    house.learn(psr_of(rng.normal(3, 1, (100, n_columns))))
+    if forget:
+        house.learn(batch)
+    assert house.pulse() == "published"
+    (house.forget if forget else house.learn)(batch)
+    done = f"{n_rows} of {need} rows {'forgotten' if forget else 'learned'} since version 1"
+    assert (done in house.pulse()) == (n_rows < need)
+
+
+def test_rows_that_are_learned_and_forgotten_count_each_on_its_own() -> None:
+    """A hundred rows learned do not hide three that were forgotten."""
+    house = House(DEFAULT)
+    house.learn(psr_of(people(60)))
+    assert house.pulse() == "published"
+    house.learn(psr_of(people(100, seed=1)))
+    house.forget(psr_of(people(60)[:3]))
+    assert "3 of 10 rows forgotten since version 1 (forget 7 more)" in house.pulse()
+    house.forget(psr_of(people(60)[3:10]))
+    assert house.pulse() == "published"
+
+
+def test_what_was_undone_does_not_count() -> None:
+    """A state that was published is no news: what led back to it is not held against it."""
+    house = House(DEFAULT)
+    house.learn(psr_of(people(60)))
+    assert house.pulse() == "published"
+    house.learn(psr_of(people(20, seed=1)))
+    assert house.pulse() == "published"
+    house.forget(psr_of(people(20, seed=1)))
+    assert house.pulse() == "published"
+    assert house.seen[0] == house.seen[2]
+
+
+def test_columns_that_depend_on_others_ask_for_no_more_than_there_can_be() -> None:
+    """Two indicators that add up to one, and a constant, lower the rank of any difference."""
+    first, second = (
+        np.column_stack([rows, 1 - rows[:, 2], np.full(len(rows), 7)]) for rows in (people(60), people(40))
+    )
+    house = House(DEFAULT)
+    house.learn(psr_of(first))
+    assert house.pulse() == "published"
+    house.learn(psr_of(second))
+    assert house.pulse() == "published"
+
+
+def test_the_order_of_columns_does_not_hide_a_difference() -> None:
+    """Releases are compared by name."""
+    house = House(DEFAULT)
+    house.learn(psr_of(people(60)))
+    assert house.pulse() == "published"
+    house.local = (house.local + psr_of(VICTIM)).select(["x2", "x0", "x1"])
+    house.turnover = house.turnover.learned(psr_of(VICTIM))
+    assert "1 of 10 rows learned" in house.pulse()
+
+
+def test_a_class_that_vanishes_or_appears_is_a_change_of_that_class() -> None:
+    """Ten rows of a new class are let out; a class may go as a whole."""
+    house = House(DEFAULT)
+    house.learn(psr_of(people(60)[:, :2], np.zeros(60, int)))
+    assert house.pulse() == "published"
+    house.learn(psr_of(people(10, seed=1)[:, :2], np.ones(10, int)))
+    assert house.pulse() == "published"
+    house.forget(psr_of(people(10, seed=1)[:, :2], np.ones(10, int)))
+    assert house.pulse() == "published"
+
+
+steps = st.lists(st.tuples(st.sampled_from(["learn", "learn", "learn", "forget"]), st.integers(0, 11)), max_size=8)
+
+
+@settings(max_examples=40)
+@given(steps)
+def test_what_is_not_compared_would_not_have_been_held_back(course: list[tuple[str, int]]) -> None:
+    """Comparing with the newest of the releases since which nothing was forgotten says as much as with all of them."""
+    house = House(replace(DEFAULT, dominance=0))
+    batches = [psr_of(people(2 + number, seed=number)) for number in range(12)]
+    held = []
+    house.learn(psr_of(people(60, seed=99)))
+    for what, number in course:
+        if what == "learn":
+            house.learn(batches[number])
+            held.append(number)
+        elif held:
+            house.forget(batches[held.pop(number % len(held))])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_differencing, "_worth_comparing", lambda _, earlier: list(earlier))
+            thorough = judge(house.guard, house.local, house.turnover, house.earlier)
+        assert (house.pulse() == "published") == bool(thorough)
+
+
+# -- thresholds ------------------------------------------------------------------------------------------------------
+
+
+def test_thresholds_are_integers_in_their_range() -> None:
+    """Anything else is refused with what was got and what was expected."""
+    for wrong in ({"rows": -1}, {"rows": 1.5}, {"rows": True}, {"dominance": 51}):
+        with pytest.raises(SettingError, match="but expected an integer from 0 to"):
+            Guard(**wrong)
+    assert bool(DEFAULT)
+    assert not OFF
+
+
+def test_a_laxer_guard_is_refused_with_every_threshold_that_is() -> None:
+    """A node may be stricter than its federation in each rule, and not laxer in any."""
+    replace(DEFAULT, rows=100).require_as_strict(DEFAULT)
+    DEFAULT.require_as_strict(OFF)
+    with pytest.raises(SettingError, match=r"Got a guard with rows=5 where the federation has 10, level_rows=0 where"):
+        Guard(rows=5, level_rows=0, class_rows=50).require_as_strict(DEFAULT)
+
+
+def test_a_guard_is_read_from_what_users_write() -> None:
+    """None is the default, "off" is none, and the numbers of one make it again."""
+    assert Guard.read(None, DEFAULT) is DEFAULT
+    assert Guard.read("off", DEFAULT) is OFF
+    assert Guard.read(OFF, DEFAULT) is OFF
+    assert Guard.of(DEFAULT.thresholds) == DEFAULT
+    with pytest.raises(SettingError, match="Got guard='lax', but expected a Guard, 'off' or None"):
+        Guard.read("lax", DEFAULT)
+    with pytest.raises(SettingError, match="Got 1 thresholds"):
+        Guard.of((1,))
+
+
+def test_a_turnover_is_kept_as_bytes() -> None:
+    """Labels of every kind come back as they were."""
+    for labels in (np.array([True, False]), np.array([1, 2]), np.array(["a", "b"])):
+        turnover = Turnover().learned(psr_of(people(2), labels)).forgotten(psr_of(people(1), labels[:1]))
+        assert Turnover.from_bytes(turnover.to_bytes()) == turnover
+        assert turnover.total() == (2, 1)
+    assert Turnover.from_bytes(None) == Turnover()
