@@ -163,11 +163,11 @@ class Figures:
 
 
 def _covariance(moments: Moments, first: int, second: int) -> Fraction:
-    weight, unit = moments.matrix[0, 0], moments.unit
-    divisor: Fraction = weight * weight - Fraction(moments.sum_w2) / unit
+    weight = moments.matrix[0, 0]
+    divisor: Fraction = weight * weight - Fraction(moments.sum_w2) / moments.unit
     if divisor <= 0:
         raise _UndefinedError("it takes two rows")
-    return _comoment(moments, first, second) * unit / divisor
+    return _comoment(moments, first, second) / divisor
 
 
 def _correlation(moments: Moments, first: int, second: int) -> Surd:

@@ -180,7 +180,8 @@ class _Reader:
         try:
             tree = ast.parse(self._text, mode="eval")
         except SyntaxError as error:
-            raise self._wrong_at(error.lineno or 1, error.offset or 1, "what cannot be read", _A_TEST) from None
+            place = 1 if error.offset is None else error.offset or MAX_RULE  # 0: it ends where more should come
+            raise self._wrong_at(error.lineno or 1, place, "what cannot be read", _A_TEST) from None
         except (ValueError, MemoryError, RecursionError):  # NUL, lone surrogates; brackets within brackets
             raise self._wrong_at(1, 1, "what cannot be read", _A_TEST) from None
         return self._test(tree.body, 1)
