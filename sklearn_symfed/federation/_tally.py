@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sklearn_symfed.psr import PSR
+from sklearn_symfed.psr import PSR, sorted_labels
 
 __all__ = ["Sum"]
 
@@ -54,12 +54,16 @@ class Sum:
             self._counted[name] = psr
 
     def check(self, news: Mapping[str, PSR]) -> None:
-        """Raise the error that adding these up, in the place of what counts of their members, would raise."""
-        total = self._total
-        for name in news.keys() & self._counted.keys():
-            total = None if total is None else total - self._counted[name]
-        for psr in news.values():
+        """Raise the error that holding these, one after the other, would raise, whoever of all may come to count."""
+        total, counted = self._total, dict(self._counted)
+        for name, psr in news.items():
+            if total is not None and name in counted:
+                total = total - counted[name]
             total = psr if total is None else total + psr
+            counted[name] = psr
+            left_out = [held for other, held in self._held.items() if other not in counted]
+            if left_out:
+                sorted_labels([*total.labels, *(label for held in left_out for label in held.labels)])
 
     def without(self, name: str) -> PSR | None:
         """Return the sum over all that count but one."""

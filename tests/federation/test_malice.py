@@ -189,6 +189,42 @@ def test_slots_that_do_not_fit_together_are_refused_as_one():
     assert a.peers.view == view
 
 
+def test_statistics_that_do_not_count_yet_have_to_fit_as_well():
+    """What is left out because its origins overlap may count later: it is refused at once if it could not."""
+    net = Simulation("a", schema=Schema(["x0"], "y"))
+    net.admit("b", "c", "d")
+    a, origin = net.nodes["a"], bytes(16)
+    for name, label, version in (("b", 1, 1), ("c", "one", 1), ("d", 2, 1), ("b", 1, 2)):
+        node, psr = net.nodes[name], PSR.from_rows([[1.0]], [label], classes="y")
+        mark = Mark(node.peers.own.incarnation, version, psr.digest)
+        origins = (origin,) if name in "bc" and version == 1 else ()
+        claim = signed_claim(
+            mark, psr.digest if version > 1 else "", origins, node.federation, name, node.identity.sign
+        )
+        pulse = Pulse(0, {name: claim.to_bytes()}, (Packed.of(name, psr.to_bytes()),))
+        data = seal_all(node._header(pulse, None), pack_message(pulse), node.key, node.identity, net.random)
+        (event,) = a.receive(data, net.now)
+        assert isinstance(event, Refused) == (name == "c")
+    assert a.peers.merged.n_rows == 2
+
+
+def test_two_members_do_not_change_the_kind_of_their_labels_in_one_message():
+    """Slots are replaced one after the other: in between, labels would be of two kinds."""
+    net = Simulation("a", schema=Schema(["x0"], "y"))
+    net.admit("b", "c")
+    for label in (1, "one"):
+        for name in "bc":
+            net.nodes[name].local = PSR.from_rows([[1.0]], [label], classes="y")
+            net.nodes[name].peers.publish()
+        b, c = net.nodes["b"], net.nodes["c"]
+        psrs = tuple(Packed.of(node.member, node.local.to_bytes()) for node in (b, c))
+        pulse = Pulse(0, {"b": b.peers.own.to_bytes(), "c": c.peers.own.to_bytes()}, psrs)
+        data = seal_all(b._header(pulse, None), pack_message(pulse), b.key, b.identity, net.random)
+        events = net.nodes["a"].receive(data, net.now)
+        assert any(isinstance(event, Refused) for event in events) == (label == "one")
+    assert net.nodes["a"].peers.merged.labels == (1,)
+
+
 def test_a_member_may_learn_labels_of_another_kind_in_place_of_its_old_ones():
     """What is replaced does not count against what comes."""
     net = Simulation("a", schema=Schema(["x0"], "y"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import importlib.util
+import random
 import struct
 import sys
 from collections.abc import Callable
@@ -18,8 +19,18 @@ from typing import NamedTuple
 from sklearn_symfed.exceptions import FormatError, InviteError, SettingError, SymfedError
 from sklearn_symfed.federation import _invites, _links, _records, _sealing
 from sklearn_symfed.federation._admission import Desk
-from sklearn_symfed.federation._claims import Mark, Proof, read_entry, read_view, signed_claim, verified, view_bytes
-from sklearn_symfed.federation._envelope import HEADER, open_envelope
+from sklearn_symfed.federation._claims import (
+    Claim,
+    Mark,
+    Proof,
+    conflict,
+    read_entry,
+    read_view,
+    signed_claim,
+    verified,
+    view_bytes,
+)
+from sklearn_symfed.federation._envelope import HEADER, open_envelope, seal_all
 from sklearn_symfed.federation._events import Event, Refused
 from sklearn_symfed.federation._fields import pack, read
 from sklearn_symfed.federation._invites import INVITE, open_invite, seal_invite
@@ -30,6 +41,7 @@ from sklearn_symfed.federation._recovery import RecoveryKey
 from sklearn_symfed.federation._rosters import Chain, RosterError
 from sklearn_symfed.federation._schedule import parse_schedule
 from sklearn_symfed.psr import PSR, Schema
+from sklearn_symfed.testing import Simulation
 
 CODE = "0123-4567-89AB-CDEF-GHJK"
 KINDS = list(MESSAGES)
@@ -117,6 +129,64 @@ def _require_one_answer(played, before, events: list[Event]) -> None:
 
 def _bodies() -> list[bytes]:
     return [prefixed(number, scene(kind).body) for number, kind in enumerate(KINDS)]
+
+
+@functools.cache
+def _court():
+    """Return a federation with classes, of which each member may sign whatever it likes."""
+    net = Simulation("a", schema=Schema(["x0"], "y"))
+    net.admit("b", "c", "d")
+    pool = [
+        PSR.from_rows([[1.0]], [1], classes="y"),
+        PSR.from_rows([[2.0], [4.0]], [1, 2], classes="y"),
+        PSR.from_rows([[1.0]], ["one"], classes="y"),
+        PSR.zero(Schema(["x0"], "y")),
+        PSR.from_rows([[1.0]], classes=None),
+    ]
+    return net, net.backup("a"), pool
+
+
+def course(data: bytes) -> None:
+    """Take message after message in which members claim what they like: five bytes for each claim."""
+    net, home, pool = _court()
+    node = net.restore("a", home)
+    origins = sorted(net.nodes[name].identity.public.origin for name in "bcd")
+    steps = [data[start : start + 5] for start in range(0, len(data) - 4, 5)][:40]
+    view, psrs = {}, {}
+    for who, count, before, what, more in steps:
+        name, psr = "bcd"[who % 3], pool[what % len(pool)]
+        member = net.nodes[name]
+        version = count % 4
+        mark = Mark(member.peers.own.incarnation + count // 4 % 3, version, psr.digest if version else "")
+        previous = pool[before % len(pool)].digest if version > 1 else ""
+        listed = tuple(origin for bit, origin in enumerate(origins) if more >> bit & 1)
+        claim = signed_claim(mark, previous, listed, member.federation, name, member.identity.sign)
+        known = read_entry(view[name]) if name in view else None
+        contradicts = isinstance(known, Claim) and conflict(known, claim) and more & 8
+        view[name] = (Proof(known, claim) if contradicts else claim).to_bytes()
+        psrs[name] = Packed.of(name, psr.to_bytes())
+        if more & 16:
+            pulse = Pulse(more >> 6 & 1, view, tuple(psrs.values()) if more & 32 else ())
+            header = member._header(pulse, None)._replace(seq=1 << 50 | net.nodes["a"].next_seq())
+            sealed = seal_all(header, pack_message(pulse), node.key, member.identity, net.random)
+            _require_sums(node, node.receive(sealed, net.now))
+            view, psrs = {}, {}
+
+
+def _require_sums(node, events: list[Event]) -> None:
+    """Assert that what is merged is the sum over the slots that count."""
+    assert events
+    peers = node.peers
+    counted = [slot.psr for name, slot in peers.slots.items() if slot.psr is not None and name not in peers.overlapping]
+    assert peers.merged == sum(counted, start=PSR.zero(peers.schema))
+    assert all(slot.psr is None or slot.psr.digest == slot.entry.digest for slot in peers.slots.values())
+    for message in node.outgoing():
+        node.sent(message)
+
+
+def _courses() -> list[bytes]:
+    chance = random.Random(0)
+    return [chance.randbytes(5 * length) for length in (1, 3, 10, 30)] + [bytes([0, 5, 0, 0, 48, 1, 5, 0, 2, 48])]
 
 
 # -- what is inside of messages --------------------------------------------------------------------------------------
@@ -319,6 +389,7 @@ TARGETS = {
     "envelope": Target(envelope, lambda: [scene(kind).data for kind in KINDS]),
     "fields": Target(fields, _bodies),
     "reception": Target(reception, _bodies),
+    "course": Target(course, _courses),
     "statistics": Target(statistics, _psrs),
     "slot": Target(slot, _psrs),
     "schema": Target(schema, _psrs),
