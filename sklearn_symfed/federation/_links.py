@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from sklearn_symfed.exceptions import FormatError
+from sklearn_symfed.federation._contract import MAX_CONTRACT_BYTES
 from sklearn_symfed.federation._fields import (
     COUNTER,
     FLAG,
@@ -42,7 +43,7 @@ CHANGES: dict[str, Layout] = {
         "topology": text(16),
         "schedule": text(32),
         "schema": optional(blob(MAX_SCHEMA_BYTES)),
-        "contract": optional(blob(MAX_SCHEMA_BYTES)),  # rules on what may be published: none in this release
+        "contract": optional(blob(MAX_CONTRACT_BYTES)),
         "sign": KEY,
         "seal": SEAL_KEY,
         "recovery": KEY,
@@ -62,6 +63,7 @@ CHANGES: dict[str, Layout] = {
     "rotate": {"commitment": KEY},
     "schedule": {"schedule": text(32)},
     "schema": {"schema": blob(MAX_SCHEMA_BYTES)},
+    "contract": {"contract": blob(MAX_CONTRACT_BYTES)},
     "recover": {"member": NAME, "commitment": KEY},
 }
 """The fields of each kind of change.  A commitment is what the new epoch's key is recognised by."""

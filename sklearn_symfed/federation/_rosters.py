@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
+from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._fields import MAX_MEMBERS
 from sklearn_symfed.federation._keys import PublicKeys
 from sklearn_symfed.federation._links import Link
@@ -169,14 +170,18 @@ class Roster:
         return _in_new_epoch(self, commitment)
 
     def _schedule(self, schedule: str) -> Roster:
-        _check(schedule, None)
+        _check(schedule, None, None)
         return replace(self, schedule=schedule)
 
     def _schema(self, schema: bytes) -> Roster:
         if self.schema is not None:
             raise RosterError("the federation has a schema already")
-        _check(self.schedule, schema)
+        _check(self.schedule, schema, self.contract)
         return replace(self, schema=schema)
+
+    def _contract(self, contract: bytes) -> Roster:
+        _check(self.schedule, self.schema, contract)
+        return replace(self, contract=contract)
 
     def _recover(self, member: str, commitment: bytes) -> Roster:
         self._existing(member)
@@ -193,12 +198,14 @@ def _in_new_epoch(roster: Roster, commitment: bytes) -> Roster:
     return replace(roster, epoch=roster.epoch + 1, since=roster.number + 1, commitment=commitment)
 
 
-def _check(schedule: str, schema: bytes | None) -> None:
-    """Refuse what whoever goes by a roster could not read."""
+def _check(schedule: str, schema: bytes | None, contract: bytes | None) -> None:
+    """Refuse what whoever goes by a roster could not read, and rules on columns that there are not."""
     try:
         parse_schedule(schedule)
-        if schema is not None:
-            PSR.from_bytes(schema)
+        columns = None if schema is None else PSR.from_bytes(schema).schema
+        rules = None if contract is None else Contract.from_bytes(contract)
+        if rules is not None and columns is not None:
+            rules.require_fit(columns)
     except SymfedError as error:
         raise RosterError(str(error)) from None
 
@@ -215,7 +222,7 @@ def _founded(link: Link) -> Roster:
         raise RosterError("a chain does not begin with the founding of a federation")
     if not link.is_signed(values["sign"]) or values["topology"] not in TOPOLOGIES:
         raise RosterError("the founding of a federation is not signed by its founder")
-    _check(values["schedule"], values["schema"])
+    _check(values["schedule"], values["schema"], values["contract"])
     founder = RosterMember(PublicKeys(values["sign"], values["seal"]), admin=True, since=0)
     return Roster(
         federation=federation_of(link),

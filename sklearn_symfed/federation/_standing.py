@@ -12,6 +12,7 @@ from typing import Any, Self
 from sklearn_symfed.exceptions import FederationError, SettingError
 from sklearn_symfed.federation._admission import Desk, Joining
 from sklearn_symfed.federation._claims import Claim, Mark, signed_claim
+from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._envelope import commitment_of
 from sklearn_symfed.federation._events import (
     RosterChanged,
@@ -104,6 +105,7 @@ class Standing:
         topology: str,
         schedule: str,
         schema: Schema | None,
+        contract: Contract | None = None,
         recovery: RecoveryKey,
         random: Random,
     ) -> Self:
@@ -117,7 +119,7 @@ class Standing:
             "topology": topology,
             "schedule": schedule,
             "schema": None if schema is None else encoded_schema(schema),
-            "contract": None,
+            "contract": None if contract is None else contract.to_bytes(),
             "sign": identity.public.sign,
             "seal": identity.public.seal,
             "recovery": recovery.public,
@@ -322,11 +324,12 @@ class Standing:
         return self._seq
 
 
-_ONCE = ("rotate", "schedule")
+_SETTINGS = ("schedule", "contract")
+_ONCE = ("rotate", *_SETTINGS)
 
 
 def _is_settling(link: Link) -> bool:
-    return link.change == "schedule" or link.values.get("commitment") is not None
+    return link.change in _SETTINGS or link.values.get("commitment") is not None
 
 
 def encoded_schema(schema: Schema) -> bytes:
