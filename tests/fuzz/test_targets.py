@@ -59,7 +59,8 @@ def test_targets_hold_for_seeds_and_mutations(name):
 
 def test_an_input_that_breaks_a_target_is_told_in_hexadecimal(monkeypatch):
     """A door that raises something else is noticed."""
-    monkeypatch.setattr(targets, "read_entry", lambda data: data[0])
+    broken = targets.Target(lambda data: data[0], lambda: [b"seed"])
+    monkeypatch.setitem(targets.TARGETS, "claims", broken)
     with pytest.raises(IndexError) as caught:
         test_targets_hold_for_seeds_and_mutations("claims")
     assert caught.value.__notes__ == ["claims breaks with --input "]
