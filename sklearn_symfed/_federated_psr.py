@@ -83,6 +83,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         The other members.
     members_ : list of Member
         All members, this node included: role, fingerprint, rows, version, digest, age.
+    contract_ : list of str
+        The rules that hold for what each member publishes.
     fingerprint_ : str
         Of this node's keys: what the admin should see of it.
     converged_ : bool

@@ -59,6 +59,7 @@ class FederationMember:
         schema: Schema | None = None,
         schedule: str = "30s",
         topology: str = "decentralised",
+        contract: Iterable[str] | None = None,
         on_recovery_key: Callable[[str], object] | None = None,
     ) -> Self:
         """Found a federation, as its first member and admin.
@@ -77,6 +78,9 @@ class FederationMember:
             Time between the pulses of `start_pulsing`, on all members: ``"30s"``, ``"5m"``, ``"1h"``, ``"1d"``.
         topology : {"decentralised", "centralised"}, default="decentralised"
             Whether members send to all others, or to the admins, who pass it on.
+        contract : list of str, default=None
+            Rules that hold for what each member publishes: ``["count() >= 1000", "0 < mean('fare_amount') < 200"]``.
+            A node publishes nothing that breaks one, and takes no such thing from others.  See `set_contract`.
         on_recovery_key : callable, default=None
             Is handed the recovery key, a str; by default it is printed.  Nothing keeps it: see `recover`.  A call that
             was killed, and did not make this node a member, is to be repeated, and hands out another key.
@@ -89,6 +93,8 @@ class FederationMember:
         ------
         FederationError
             If the node is a member already.
+        SettingError
+            If a rule of the contract is none; says which, where, and what was expected there.
         SchemaError
             If rows that were learned before do not fit the schema.
         TransportError
@@ -103,6 +109,7 @@ class FederationMember:
             schedule,
             schema=schema,
             topology=topology,
+            contract=contract,
             on_recovery_key=on_recovery_key or _print_recovery_key(name),
         )
         return self._refresh()
@@ -240,6 +247,34 @@ class FederationMember:
         self._federation().set_schedule(schedule)
         return self
 
+    def set_contract(self, rules: Iterable[str], flag: Iterable[str] = ()) -> Self:
+        """Change the rules that hold for what each member publishes; the others go by them after the next pulse.
+
+        What a member has published before counts for nothing from then on if it breaks a rule, and the member takes
+        it back.
+
+        Parameters
+        ----------
+        rules : list of str
+            ``'count() >= 1000'``, ``'0 < mean("fare") < 200 and std("distance") <= 30'``,
+            ``'count("carrier", "UA") >= 50'``: see the guide.  An empty list ends the contract.
+        flag : list of str, default=()
+            Members whose statistics count although they break a rule; `status` says so.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        SettingError
+            If a rule is none, or names a column that there is not; says which, where, and what was expected there.
+        FederationError
+            If this node is no admin.
+        """
+        self._federation().set_contract(rules, flag)
+        return self
+
     def recover(self, recovery_key: str) -> Self:
         """Make this member the only admin, by the key that was printed when the federation was created.
 
@@ -362,12 +397,29 @@ class FederationMember:
         return self._federation().members
 
     @property
+    def contract_(self) -> list[str]:
+        """The rules that hold for what each member publishes."""
+        return [str(rule) for rule in self._federation().contract.rules]
+
+    @property
     def fingerprint_(self) -> str:
         return self._federation().fingerprint
 
     @property
     def converged_(self) -> bool:
         return self._federation().converged
+
+    @property
+    def refusals_(self) -> list[tuple[float, str | None, str]]:
+        """The newest messages that were refused, oldest first: when (seconds since 1970), the sender if known, why."""
+        self._federation()
+        return self._store.refusals
+
+    @property
+    def batches_(self) -> dict[str, str]:
+        """The batches that were learned under a `batch_id` and not forgotten, and the digest of each."""
+        self._node()
+        return self._store.batches
 
     def psr_of(self, members: str | Iterable[str]) -> PSR:
         """Return the statistics of some members: the sum over what they had published.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 from sklearn_symfed.exceptions import (
@@ -18,6 +18,7 @@ from sklearn_symfed.exceptions import (
     StoreError,
 )
 from sklearn_symfed.federation import _account
+from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._invites import Invite, new_code, open_invite, seal_invite
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._names import check_name
@@ -53,6 +54,7 @@ class Federation(Pulsing):
         *,
         schema: Schema | None = None,
         topology: str = "decentralised",
+        contract: Iterable[str] | None = None,
         on_recovery_key: Callable[[str], object],
         **means: Any,
     ) -> Self:
@@ -74,6 +76,8 @@ class Federation(Pulsing):
             What columns the members learn; by default those of the first rows that an admin learns.
         topology : {"decentralised", "centralised"}, default="decentralised"
             Whether members send to all, or to the admins, who pass it on.
+        contract : list of str, default=None
+            Rules that hold for what each member publishes.
         on_recovery_key : callable
             Is handed the recovery key, once, before the federation is there; a call that fails later, or is killed, is
             to be repeated, and hands out another.
@@ -84,6 +88,8 @@ class Federation(Pulsing):
         ------
         FederationError
             If the node is a member already, or the place holds a federation already.
+        SettingError
+            If a rule of the contract is none; says which, where, and what was expected there.
         SchemaError
             If rows that were learned do not fit the schema.
         TransportError
@@ -96,6 +102,7 @@ class Federation(Pulsing):
             if schema is not None:
                 schema.require_match(store.local.schema)
             schema = schema or store.local.schema
+        rules = None if contract is None else Contract.of(contract, (), schema)
         random: Random = means.get("random", os.urandom)
         transport = means.get("opener", open_transport)(url, member, create=True)
         with _closing_on_error(transport):
@@ -108,6 +115,7 @@ class Federation(Pulsing):
                 topology=topology,
                 schedule=str(schedule),
                 schema=schema,
+                contract=rules,
                 recovery=recovery,
                 random=random,
             )
@@ -286,6 +294,17 @@ class Federation(Pulsing):
         """Change how often all members pulse."""
         parse_schedule(schedule)
         self._change(lambda: self._node.change("schedule", {"schedule": str(schedule)}))
+
+    def set_contract(self, rules: Iterable[str], flag: Iterable[str] = ()) -> None:
+        """Change the rules that hold for what each member publishes, and say of whom a breach is only noted."""
+        contract = Contract.of(rules, flag, self.schema)
+        self._change(lambda: self._node.change("contract", {"contract": contract.to_bytes()}))
+
+    @property
+    def contract(self) -> Contract:
+        """The rules that hold for what each member publishes; none while joining."""
+        with self._lock:
+            return self._node.roster.rules if self._node.admitted else Contract()
 
     def recover(self, recovery_key: str) -> None:
         """Make this member the only admin, by the recovery key, and change the federation's key."""

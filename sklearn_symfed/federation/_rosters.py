@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
@@ -88,6 +89,11 @@ class Roster:
     head: bytes
     recoveries: int
     invites: frozenset[bytes]
+
+    @cached_property
+    def rules(self) -> Contract:
+        """The contract, read."""
+        return Contract() if self.contract is None else Contract.from_bytes(self.contract)
 
     @property
     def admins(self) -> list[str]:

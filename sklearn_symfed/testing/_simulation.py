@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._events import Event
 from sklearn_symfed.federation._invites import Invite
 from sklearn_symfed.federation._keys import Identity
@@ -31,6 +32,7 @@ class Simulation:
     schema : Schema, default=None
         Of the federation; by default that of the first rows that an admin learns.
     topology : str, default="decentralised"
+    contract : list of str, default=None
     seed : int, default=0
         Of all keys and nonces.
 
@@ -48,7 +50,13 @@ class Simulation:
     """
 
     def __init__(
-        self, founder: str, *, schema: Schema | None = None, topology: str = "decentralised", seed: int = 0
+        self,
+        founder: str,
+        *,
+        schema: Schema | None = None,
+        topology: str = "decentralised",
+        contract: Iterable[str] | None = None,
+        seed: int = 0,
     ) -> None:
         self._chance = random.Random(seed)  # noqa: S311 - a test repeats itself
         self.now = 1_000_000.0
@@ -62,6 +70,7 @@ class Simulation:
             topology=topology,
             schedule="30s",
             schema=schema,
+            contract=None if contract is None else Contract.of(contract, (), schema),
             recovery=self.recovery,
             random=self.random,
         )
