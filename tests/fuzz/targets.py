@@ -151,7 +151,7 @@ def course(data: bytes) -> None:
     net, home, pool = _court()
     node = net.restore("a", home)
     origins = sorted(net.nodes[name].identity.public.origin for name in "bcd")
-    steps = [data[start : start + 5] for start in range(0, len(data) - 4, 5)][:40]
+    steps = [data[start : start + 5] for start in range(0, len(data) - 4, 5)][:16]
     view, psrs = {}, {}
     for who, count, before, what, more in steps:
         name, psr = "bcd"[who % 3], pool[what % len(pool)]
@@ -186,7 +186,11 @@ def _require_sums(node, events: list[Event]) -> None:
 
 def _courses() -> list[bytes]:
     chance = random.Random(0)
-    return [chance.randbytes(5 * length) for length in (1, 3, 10, 30)] + [bytes([0, 5, 0, 0, 48, 1, 5, 0, 2, 48])]
+    claims = [[*chance.randbytes(1), chance.randrange(8), *chance.randbytes(2)] for _ in range(64)]
+    sent = [bytes([*claim, chance.choice([48, 48, 48, 49, 51, 112, 32, 40])]) for claim in claims]
+    return [
+        b"".join(sent[start : start + size]) for start, size in ((0, 1), (1, 3), (4, 8), (16, 16), (32, 16), (48, 16))
+    ]
 
 
 # -- what is inside of messages --------------------------------------------------------------------------------------
