@@ -158,6 +158,18 @@ class Peers(Held):
         former = self.roster.former.get(name)
         return former is not None and isinstance(entry, Claim) and entry.stamp > former.stamp
 
+    def inherits_from(self, name: str) -> bool:
+        """Whether a member holds, or may hold, rows of somebody who left that are not held here: it may be the last."""
+        word = self.words.get(name)
+        if word is None:
+            return bool(self.roster.former)
+        for other, former in self.roster.former.items():
+            held = self.slots.get(other)
+            stays = min(word.view[other].stamp, former.stamp) if other in word.view else (0, 0)
+            if stays > (held.entry.stamp if held else (0, 0)):
+                return True
+        return False
+
     def hear_oneself(self, blob: bytes) -> bool:
         """Look at what a message that this node signed says of it; return whether its home does not know of that."""
         before = self._ahead

@@ -260,7 +260,7 @@ class Reception(Standing):
         return [Stale(self.member)]
 
     def _on_leave(self, name: str, message: Leave) -> list[Event]:
-        """Take a member off the roster as it asked, once what stays of it is held here."""
+        """Take a member off the roster as it asked, once what stays of it, and of others who left, is held here."""
         if not self.is_admin:
             raise _RefusedError("it asks to leave, and this node is no admin", name)
         keep: tuple[int, ...] = ()
@@ -273,6 +273,8 @@ class Reception(Standing):
             if claim.version and (held is None or held.entry.stamp != claim.stamp):
                 return [Early(name)]
             keep = claim.stamp
+        if self.peers.inherits_from(name):
+            return [Early(name)]
         gone = set(self.peers.slots)
         self.change("remove", {"member": name, "keep": keep})
         return [RosterChanged(self.roster.number, tuple(gone - set(self.peers.slots)))]

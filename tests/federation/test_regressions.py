@@ -95,3 +95,23 @@ def test_a_removal_that_is_made_again_does_not_hit_a_successor():
     net.settle()
     assert net.nodes["a"].roster.members["c"].keys == net.nodes["c"].identity.public
     net.check(A + C)
+
+
+@pytest.mark.parametrize("topology", ["decentralised", "centralised"])
+def test_rows_that_stay_are_handed_over_before_their_last_holder_leaves(topology):
+    """A new admin let the old one go before it held the rows of somebody who had left earlier, and they were lost."""
+    net = network_of("c", topology=topology)
+    net.learn("c", C)
+    net.settle()
+    net.nodes["c"].leave(forget=False)
+    net.settle()
+    del net.nodes["c"]
+    net.join(net.invite("b", admin=True))
+    net.pulse("b")
+    net.round("a")
+    net.deliver("b", [0])
+    assert net.nodes["b"].is_admin
+    net.nodes["a"].leave(forget=True)
+    net.settle()
+    assert net.nodes["a"].left
+    net.check(C)
