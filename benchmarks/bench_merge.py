@@ -17,6 +17,8 @@ from sklearn_symfed.testing import Simulation
 GOAL_ADD = 4.0
 GOAL_REPLACE = 1.15  # one peer of a thousand may cost this much more than one of ten: nothing but noise
 SIZES = (10, 30, 100, 300)
+PEERS = 100
+SHORT = 25  # times as many rounds: one sum takes microseconds, and short rounds meet less of what else goes on
 MEMBERS = (10, 100, 1000)
 
 
@@ -42,16 +44,35 @@ def adding(options: Options) -> Table:
             halves = np.split(columns(kind, (2048, d)), 2)
             a, b = (PSR.from_rows(half) for half in halves)
             p, q = (augmented(half) for half in halves)
-            repeats = 1 if options.tiny else max(20, 20_000 // d)
+            repeats = 1 if options.tiny else max(5, 2_000 // d)
             timed = in_turns(
                 {
                     "ours": lambda a=a, b=b, n=repeats: again(a, b, n),
                     "float64": lambda p=p, q=q, n=repeats: again(p, q, n),
                 },
-                options.rounds,
+                1 if options.tiny else SHORT * options.rounds,
             )
             micro = [significant(1e6 * sorted(each)[len(each) // 2] / repeats) for each in timed.values()]
             table.rows.append([kind, d, *micro, ratio(*timed.values(), GOAL_ADD)])
+    return table
+
+
+def adding_up(options: Options) -> Table:
+    """Add up what peers have learned and take the digest of the sum: carries that waited are made then."""
+    table = Table(
+        f"Adding up the PSRs of {PEERS} peers, digest of the sum included / {PEERS} float64 Gram matrices, one thread",
+        ["columns", "d", "PSRs, µs", "float64, µs", "ratio"],
+    )
+    for kind in ("float64", "integers"):
+        for d in (3,) if options.tiny else SIZES:
+            parts = np.split(columns(kind, (32 * PEERS, d)), PEERS)
+            psrs, grams = [PSR.from_rows(part) for part in parts], [augmented(part) for part in parts]
+            timed = in_turns(
+                {"ours": lambda psrs=psrs: sum(psrs).digest, "float64": lambda grams=grams: sum(grams)},
+                1 if options.tiny else SHORT * options.rounds,
+            )
+            micro = [significant(1e6 * sorted(each)[len(each) // 2]) for each in timed.values()]
+            table.rows.append([kind, d, *micro, ratio(*timed.values())])
     return table
 
 
@@ -78,7 +99,7 @@ def replacing(options: Options) -> Table:
     x = columns("float64", (4096, 30))
     psrs = [PSR.from_rows(part) for part in np.split(x, 16)]
     slots = [slot_of(version, psr) for version, psr in enumerate(psrs[:2], 2)]
-    repeats = 1 if options.tiny else 200
+    repeats = 1 if options.tiny else 100
     nodes = {n: node_among(n, psrs) for n in ((2, 4) if options.tiny else MEMBERS)}
     sides = {
         str(n): lambda node=node: [node._replace("peer-0", slots[turn % 2]) for turn in range(repeats)]
@@ -95,7 +116,7 @@ def replacing(options: Options) -> Table:
 def main(arguments: list[str] | None = None) -> None:
     options = Options.read(__doc__, arguments)
     with limited(1):
-        options.finish("merge", [adding(options), replacing(options)])
+        options.finish("merge", [adding(options), adding_up(options), replacing(options)])
 
 
 if __name__ == "__main__":

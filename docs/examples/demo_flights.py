@@ -279,13 +279,13 @@ def change_a_digit(home: Path) -> str:
         psr = PSR.from_bytes(store.get("local"))
         cells = dict(psr._cells)  # noqa: SLF001
         label, limbs = next(iter(cells.items()))
-        planes = limbs.planes.copy()
-        planes[0, -2] += 1 if planes[0, -2] < 0 else -1  # the product of the last two columns: not impossible
-        cells[label] = type(limbs)(limbs.length, limbs.keys, planes)
+        octets, exponent = limbs.to_octets()
+        octets[0, -2] ^= 1  # the product of the last two columns: not impossible
+        cells[label] = type(limbs).from_octets(octets, exponent)
         changed = PSR(psr.schema, cells)
         store.set("local", changed.to_bytes())
         store.set("local_digest", changed.digest)  # without it, the home would be found damaged
-        return f"the sum of {' x '.join(psr.names[-2:])} was moved by 2**{32 * limbs.keys[0]}"
+        return f"the sum of {' x '.join(psr.names[-2:])} was moved by 2**{8 * exponent}"
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

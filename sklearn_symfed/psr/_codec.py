@@ -4,25 +4,30 @@
 
     magic     8 bytes   b"SYMF-PSR"
     version   u16
-    order     u32 n, then n times u16: for each column of the fitted order its place among the sorted names
+    order     u16 n, then n times u16: for each column of the fitted order its place among the sorted names;
+              none where the columns are sorted
     canonical (the digest is its SHA-256):
-      header  u32 length, then msgpack [[name, kind] or [name, kind, decimals] ... sorted, class column or nil]
+      header  u32 length, then msgpack [sorted names, decimals, class column or nil]; decimals are [] or the digits of
+              each column, nil where none are declared
       cells   u32 count, then for each, by ascending label:
-        label   u16 length, then msgpack label (nil without class column)
-        exponent i16, width u16
-        planes  one byte for each plane and entry: two's complement of the shortest width that holds every entry, least
-                significant plane first, which has the weight 2**(8 * exponent); entries are rows, sum of squared
-                weights, and the upper triangle of the augmented Gram matrix over the sorted names, row by row
+        label    u16 length, then msgpack label (nil without class column)
+        frame    exponent i16, width u16: two's complement of the shortest width in bytes that holds every entry, in
+                 planes of bytes, least significant first, which has the weight 2**(8 * exponent)
+        counts   rows, sum of squared weights, sum of weights: first u16, n u16, then the n planes that it takes from
+                 the first on, one byte for each entry; planes below are zero, planes above repeat the sign
+        sums     of the columns by sorted name, in the same way
+        products the upper triangle of the Gram matrix over the sorted names, row by row: all planes
 
 All numbers are little-endian.  A reader checks every length against what is there before it allocates, and refuses
-bytes that are not canonical, so that equal digests mean equal canonical bytes and the other way round.
+bytes that are not canonical, so that equal digests mean equal canonical bytes and the other way round.  As products,
+which are most entries, fill the frame, a state takes memory of the size of its bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import msgpack
@@ -31,7 +36,7 @@ import numpy as np
 from sklearn_symfed.exceptions import DataError, FormatError
 from sklearn_symfed.psr._labels import MAX_LABEL_BYTES, MAX_LABELS, Label, as_label, sorted_labels
 from sklearn_symfed.psr._layout import packed_length, selection
-from sklearn_symfed.psr._limbs import Limbs
+from sklearn_symfed.psr._limbs import Limbs, shortest, signs
 from sklearn_symfed.psr._schema import MAX_COLUMNS, MAX_NAME_BYTES, Schema
 
 __all__ = ["VERSION", "Cells", "canonical_bytes", "decode", "digest_of", "encode", "most_bytes"]
@@ -42,7 +47,6 @@ _MAX_PACKED_LABEL = MAX_LABEL_BYTES + 3  # msgpack puts up to three bytes in fro
 # Sums of weighted products of doubles lie between 2**-3222 and 2**3072 times a count: limbs -101 to 98 and some room.
 _MAX_KEY = 128
 _MAX_WIDTH = 8 * _MAX_KEY + 4
-_KIND = "numeric"
 
 Cells = dict[Label | None, Limbs]
 
@@ -54,21 +58,29 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
         index = selection(len(names), schema.positions(names))
         cells = {label: state.take(index) for label, state in cells.items()}
     decimals = schema.decimals
-    columns = [[name, _KIND, decimals[name]] if name in decimals else [name, _KIND] for name in names]
-    header = msgpack.packb([columns, schema.classes])
+    header = msgpack.packb([names, [decimals.get(name) for name in names] if decimals else [], schema.classes])
     out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
         packed = msgpack.packb(label)
-        octets, exponent = state.to_octets()
-        out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(octets)), octets.tobytes()]
+        out += [struct.pack("<H", len(packed)), packed, *_packed_state(state, len(names))]
     return b"".join(out)
+
+
+def _packed_state(state: Limbs, n_columns: int) -> Iterator[bytes]:
+    octets, exponent = state.to_octets()
+    yield struct.pack("<hH", exponent, len(octets))
+    for start, stop in ((0, 3), (3, 3 + n_columns)):
+        first, last = shortest(octets[:, start:stop])
+        yield struct.pack("<HH", first, last - first)
+        yield octets[first:last, start:stop].tobytes()
+    yield octets[:, 3 + n_columns :].tobytes()
 
 
 def most_bytes(schema: Schema) -> int:
     """Return how many bytes a PSR of some columns can take: whoever knows the columns need not expand more."""
     columns = sum(len(name.encode()) + 32 for name in (*schema.names, schema.classes or ""))
-    cell = 8 + _MAX_PACKED_LABEL + _MAX_WIDTH * packed_length(len(schema.names))
+    cell = 16 + _MAX_PACKED_LABEL + _MAX_WIDTH * packed_length(len(schema.names))
     return 64 + 2 * len(schema.names) + columns + cell * (1 if schema.classes is None else MAX_LABELS)
 
 
@@ -81,7 +93,9 @@ def encode(schema: Schema, canonical: bytes) -> bytes:
     """Put the order of columns in front of canonical bytes."""
     place = {name: position for position, name in enumerate(sorted(schema.names))}
     order = np.array([place[name] for name in schema.names], dtype="<u2")
-    return MAGIC + struct.pack("<HI", VERSION, len(order)) + order.tobytes() + canonical
+    if np.array_equal(order, np.arange(len(order))):
+        order = order[:0]
+    return MAGIC + struct.pack("<HH", VERSION, len(order)) + order.tobytes() + canonical
 
 
 def decode(data: bytes) -> tuple[Schema, Cells]:
@@ -100,28 +114,18 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
     if version != VERSION:
         msg = f"Got a PSR of format {version}, but this release of sklearn-symfed reads format {VERSION}."
         raise FormatError(msg + (" Install a newer release." if version > VERSION else ""))
-    order = reader.array("<u2", reader.number("<I", "number of columns", MAX_COLUMNS), "order of columns")
+    order = reader.array("<u2", reader.number("<H", "number of columns"), "order of columns")
     schema = _read_header(reader, order)
     cells: Cells = {}
-    length = packed_length(len(schema.names))
     for _ in range(reader.number("<I", "number of classes", MAX_LABELS)):
         label = _read_label(reader, schema)
-        exponent = reader.number("<h", "exponent", 4 * _MAX_KEY)
-        width = reader.number("<H", "width", _MAX_WIDTH)
-        octets = reader.array("<u1", width * length, "planes").reshape(width, length)
-        try:
-            if not width or exponent < -4 * _MAX_KEY or exponent + width > 4 * _MAX_KEY + 4:
-                raise ValueError  # noqa: TRY301
-            state = Limbs.from_octets(octets, exponent)
-        except ValueError:
-            msg = "Got a PSR whose planes are not in canonical form."
-            raise FormatError(msg) from None
+        state = _read_state(reader, len(schema.names))
         if cells and not _ascending(next(reversed(cells)), label):
             msg = "Got a PSR whose class labels are not ascending, or not of one kind."
             raise FormatError(msg)
         cells[label] = state
     reader.finish()
-    if cells and tuple(sorted(schema.names)) != schema.names:
+    if cells and len(order):
         index = selection(len(order), order.tolist())
         cells = {label: state.take(index) for label, state in cells.items()}
     return schema, cells
@@ -131,17 +135,48 @@ def _ascending(first: Any, second: Any) -> bool:
     return type(first) is type(second) and first is not None and first < second
 
 
-def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
-    size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (len(order) + 1))
-    columns, classes = _unpack(reader.take(size, "header"), lambda header: _header(header, len(order)))
+def _read_state(reader: _Reader, n_columns: int) -> Limbs:
+    exponent = reader.number("<h", "exponent", 4 * _MAX_KEY)
+    width = reader.number("<H", "width", _MAX_WIDTH)
+    blocks = []
+    for size in (3, n_columns):
+        first, n_planes = reader.number("<H", "first plane", width), reader.number("<H", "number of planes", width)
+        blocks.append((first, reader.array("<u1", n_planes * size, "planes").reshape(n_planes, size)))
+    n_products = n_columns * (n_columns + 1) // 2
+    products = reader.array("<u1", width * n_products, "planes").reshape(width, n_products)
     try:
-        names = [column[0] for column in columns]
-        decimals = {column[0]: column[2] for column in columns if len(column) == 3}
-        if sorted(set(names)) != names or any(column[1] != _KIND for column in columns):
+        if not width or exponent < -4 * _MAX_KEY or exponent + width > 4 * _MAX_KEY + 4:
             raise ValueError  # noqa: TRY301
-        if sorted(order.tolist()) != list(range(len(names))):
+        framed = [_framed(planes, first, width) for first, planes in blocks]
+        return Limbs.from_octets(np.hstack([*framed, products]), exponent)
+    except ValueError:
+        msg = "Got a PSR whose planes are not in canonical form."
+        raise FormatError(msg) from None
+
+
+def _framed(planes: np.ndarray[Any, np.dtype[np.uint8]], first: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Put the planes that it takes where they stand among all."""
+    last = first + len(planes)
+    if last > width or shortest(planes) != (0, len(planes)) or (first and first == last):
+        raise ValueError
+    whole = np.zeros((width, planes.shape[1]), np.uint8)
+    if len(planes):
+        whole[first:last] = planes
+        whole[last:] = signs(planes[-1])
+    return whole
+
+
+def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
+    size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (MAX_COLUMNS + 1))
+    names, digits, classes = _unpack(reader.take(size, "header"), _header)
+    try:
+        places = order.tolist() if len(order) else range(len(names))
+        if sorted(set(names)) != names or sorted(places) != [*range(len(names))] or set(digits) == {None}:
             raise ValueError  # noqa: TRY301
-        schema = Schema([names[place] for place in order], classes, decimals)
+        if places == sorted(places):  # a list: written though the columns are sorted
+            raise ValueError  # noqa: TRY301
+        decimals = {name: found for name, found in zip(names, digits, strict=False) if found is not None}
+        schema = Schema([names[place] for place in places], classes, decimals)
         if sorted(schema.names) != names or schema.classes != classes:
             raise ValueError  # noqa: TRY301
     except (TypeError, ValueError):
@@ -164,18 +199,19 @@ def _read_label(reader: _Reader, schema: Schema) -> Label | None:
     return as_label(label)
 
 
-def _header(unpacker: msgpack.Unpacker, n_columns: int) -> list[Any]:
+def _header(unpacker: msgpack.Unpacker) -> list[Any]:
     """Read what a header holds and nothing else: a list costs more memory than the byte that makes it."""
 
-    def size(*expected: int) -> int:
+    def size(expected: Container[int]) -> int:
         found = int(unpacker.read_array_header())
         if found not in expected:
             raise ValueError
         return found
 
-    size(2)
-    columns = [[unpacker.unpack() for _ in range(size(2, 3))] for _ in range(size(n_columns))]
-    return [columns, unpacker.unpack()]
+    size([3])
+    names = [unpacker.unpack() for _ in range(size(range(MAX_COLUMNS + 1)))]
+    digits = [unpacker.unpack() for _ in range(size([0, len(names)]))]
+    return [names, digits, unpacker.unpack()]
 
 
 def _unpack(data: memoryview, read: Callable[[msgpack.Unpacker], Any] = msgpack.Unpacker.unpack) -> Any:

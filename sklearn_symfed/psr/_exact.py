@@ -120,12 +120,8 @@ class ExactGram:
         state = lanes.limbs(np.concatenate([[0, 0], triangle]))
         if n_rows is None or sum_w2 is None:
             return state
-        planes = {key: plane.astype(np.int64) for key, plane in zip(state.keys, state.planes, strict=True)}
-        for position, entry in enumerate((Limbs.from_integers([n_rows]), sum_w2)):
-            digits = dict(zip(entry.keys, entry.planes[:, 0].tolist(), strict=True))
-            for key in set(planes) | set(digits):
-                planes.setdefault(key, np.zeros(state.length, dtype=np.int64))[position] = digits.get(key, 0)
-        return Limbs.carried(state.length, planes)
+        sums = state.take(np.arange(2, state.length)).within(state.length, 2)
+        return Limbs.from_integers([n_rows]).within(state.length, 0) + sum_w2.within(state.length, 1) + sums
 
     # -- which way rows go -------------------------------------------------------------------------------------------
 

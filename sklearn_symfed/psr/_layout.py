@@ -6,6 +6,7 @@ augmented Gram matrix ``[1, X]' W [1, X]``, which begins with the sum of weights
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,35 +36,48 @@ def selection(n_columns: int, columns: list[int]) -> Index:
 
 def rows_of(state: Limbs) -> int:
     """Return the number of rows of a packed state."""
-    return _leading(state)[0]
-
-
-def _leading(state: Limbs) -> tuple[int, int]:
-    """Return the number of rows of a packed state, and the remainder that a true one does not have."""
-    integers, exponent = state.take(np.array([0])).to_integers()
-    numerator, denominator = (int(integers[0]) << max(exponent, 0)), 1 << max(-exponent, 0)
-    return divmod(numerator, denominator)
+    (rows,), exponent = state.some_integers(slice(1))
+    return rows << exponent if exponent >= 0 else rows >> -exponent
 
 
 def impossibility(state: Limbs, n_columns: int) -> str | None:
     """Say what in a packed state no rows can have; None where nothing is found."""
-    if not state:
-        return None
-    n_rows, remainder = _leading(state)
-    if remainder or n_rows < 0:
-        return "a negative number of rows" if n_rows < 0 else "a fraction of a row"
-    if n_rows == 0:
-        return "sums without rows"
-    diagonal = np.cumsum([2, *range(n_columns + 1, 1, -1)])[: n_columns + 1]
-    sums = np.arange(3, 3 + n_columns)
-    integers, exponent = state.take(np.concatenate([[1], diagonal, sums])).to_integers()
-    squared, total, squares, firsts = integers[0], integers[1], integers[2 : 2 + n_columns], integers[2 + n_columns :]
-    scale = 1 << max(-exponent, 0)
-    unit = 1 << max(exponent, 0)
-    if not 0 < squared * scale <= total * total * unit <= squared * n_rows * scale or total <= 0:
+    (rows, squared, total), exponent = state.some_integers(slice(3))
+    unit, scale = 1 << max(exponent, 0), 1 << max(-exponent, 0)
+    if rows < 0:
+        return "a negative number of rows"
+    if rows % scale:
+        return "a fraction of a row"
+    if rows == 0:
+        return "sums without rows" if state else None
+    if total <= 0 or not 0 < squared * scale <= total * total * unit <= squared * rows * unit:
         return "a sum of weights that does not fit the number of rows"
-    if any(square < 0 for square in squares):
+    doubtful = _doubtful(state, n_columns)
+    if not len(doubtful):
+        return None
+    index = np.concatenate([[0], 1 + doubtful, 1 + n_columns + doubtful])
+    (total, *others), _ = state.some_integers(_telling(n_columns)[index])
+    sums, squares = others[: len(doubtful)], others[len(doubtful) :]
+    if min(squares) < 0:
         return "a negative sum of squares"
-    if any(first * first > square * total for first, square in zip(firsts, squares, strict=True)):
+    if any(first * first > square * total for first, square in zip(sums, squares, strict=True)):
         return "a sum that is larger than its squares allow"
     return None
+
+
+@lru_cache(maxsize=64)
+def _telling(n_columns: int) -> Index:
+    """Return where the sum of weights stands, then the sums of all columns, then the sums of their squares."""
+    squares = np.cumsum([2, *range(n_columns + 1, 1, -1)])[1 : n_columns + 1]
+    return np.concatenate([np.arange(2, 3 + n_columns), squares])
+
+
+def _doubtful(state: Limbs, n_columns: int) -> Index:
+    """Return the columns whose sum and squares float64 does not show to fit: few, as a look at integers takes long."""
+    values, errors = state.some_floats(_telling(n_columns))
+    least = values - errors
+    total, squares = least[0], least[1 + n_columns :]
+    sums = (np.abs(values) + errors)[1 : 1 + n_columns]
+    fits = sums * sums * (1 + 2.0**-40) <= squares * total
+    fits &= squares >= 0
+    return np.flatnonzero(~fits)

@@ -26,6 +26,8 @@ from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
 
 __all__ = ["PSR"]
 
+_new = object.__new__
+
 
 class PSR:
     """Exact, mergeable statistics that stand for the rows they have seen.
@@ -163,10 +165,8 @@ class PSR:
 
     @cached_property
     def _total(self) -> Limbs:
-        total = Limbs(packed_length(len(self.names)))
-        for state in self._cells.values():
-            total = total + state
-        return total
+        states = iter(self._cells.values())
+        return sum(states, next(states, Limbs.zeros(packed_length(len(self.names)))))
 
     def moments(self) -> Moments:
         """Return the exact moments of all rows."""
@@ -189,38 +189,47 @@ class PSR:
     # -- algebra -----------------------------------------------------------------------------------------------------
 
     def __add__(self, other: object) -> PSR:
-        if isinstance(other, int) and other == 0:  # the start of sum()
-            return self
         if not isinstance(other, PSR):
-            return NotImplemented
-        self._require_same_kind(other)
-        cells = dict(self._cells)
-        for label, state in other._in_order_of(self._schema)._cells.items():
+            return self if isinstance(other, int) and other == 0 else NotImplemented  # 0 is the start of sum()
+        schema = self._schema
+        if other._schema is not schema or schema.classes is not None:
+            other = self._matched(other)
+        cells = self._cells.copy()
+        for label, state in other._cells.items():
             cells[label] = cells[label] + state if label in cells else state
-        return PSR(self._schema, cells)
+        return _trusted(schema, cells)
 
     __radd__ = __add__
 
     def __sub__(self, other: object) -> PSR:
         if not isinstance(other, PSR):
             return NotImplemented
-        self._require_same_kind(other)
-        cells = dict(self._cells)
-        for label, state in other._in_order_of(self._schema)._cells.items():
-            cells[label] = cells.get(label, Limbs(state.length)) - state
-            wrong = impossibility(cells[label], len(self.names))
+        cells = self._cells.copy()
+        for label, state in self._matched(other)._cells.items():
+            rest = cells.pop(label, Limbs.zeros(state.length)) - state
+            wrong = impossibility(rest, len(self.names))
             if wrong:
                 where = "" if label is None else " of one class"
                 msg = f"Cannot forget rows that were never learned: {wrong}{where} would remain. Nothing was changed."
                 raise ForgetError(msg)
-        return PSR(self._schema, cells)
+            if rows_of(rest):
+                cells[label] = rest
+        return _trusted(self._schema, cells)
 
-    def _require_same_kind(self, other: PSR) -> None:
-        if self._schema.classes is not None and other._schema.classes is not None:
-            sorted_labels([*self.labels, *other.labels])  # the keys True and 1 would be one
+    def _matched(self, other: PSR) -> PSR:
+        """Return another PSR with its columns in the order of this one, if labels are of one kind."""
+        schema = self._schema
+        if schema.classes is not None and other._schema.classes is not None:
+            ours, theirs = self._cells, other._cells
+            if ours.keys() != theirs.keys() or type(next(iter(ours), None)) is not type(next(iter(theirs), None)):
+                sorted_labels([*self.labels, *other.labels])  # the keys True and 1 would be one
+        return other._in_order_of(schema)
 
     def _in_order_of(self, schema: Schema) -> PSR:
+        if self._schema is schema:
+            return self
         if self._schema == schema and self._schema.names == schema.names:
+            self.__dict__["_schema"] = schema  # one object from now on, which the next sum sees at a glance
             return self
         schema.require_match(self._schema)
         index = selection(len(self.names), self._schema.positions(schema.names))
@@ -349,3 +358,12 @@ class PSR:
             As `from_bytes`.
         """
         return cls.from_bytes(Path(path).read_bytes())
+
+
+def _trusted(schema: Schema, cells: _codec.Cells) -> PSR:
+    """Return the PSR of labels of one kind and of states of at least one row, without a look at them."""
+    psr = _new(PSR)
+    attributes = psr.__dict__
+    attributes["_schema"] = schema
+    attributes["_cells"] = cells
+    return psr

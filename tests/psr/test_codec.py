@@ -21,12 +21,11 @@ from sklearn_symfed.psr import PSR, Schema
 from sklearn_symfed.psr._codec import MAGIC, VERSION
 
 # Format 1 of `_golden()`: a change here is a new version of the format, and this one stays readable.
-GOLDEN_DIGEST = "501cf0275ae85132ed8026a1470177bfde529cc9fe5210db35092a498c8baf3e"
+GOLDEN_DIGEST = "ab076563263749e8e8858f7054a477070d8782405cdd9231149ded138e25cfa1"
 GOLDEN = bytes.fromhex(
-    "53594d462d505352010002000000010000001f000000929292a27830a76e756d6572696392a27831a76e756d65726963a46c"
-    "617465020000000300a26e6fffff0200000000804040c01002020204fe0bfd040400a379657300000b000101010000000000"
-    "0000000000000000000000000000000000000000000000000000000000000000000000000100000000000000000000000000"
-    "000000000000000000000000000000000000000000000000000000000001"
+    "53594d462d50535201000200010000000e0000009392a27830a2783190a46c617465020000000300a26e6fffff0200010001"
+    "0002020200000200804004fe40c0100bfd040400a379657300000b0000000100010101050001000001000000000000000000"
+    "000000000000000000000000000000000000000000000001"
 )
 
 
@@ -36,19 +35,29 @@ def _golden():
     )
 
 
-def _bytes(
-    columns=("a",), classes=None, cells=(), order=None, version=VERSION, magic=MAGIC, kind="numeric", header=None
-):
+def _bytes(columns=("a",), classes=None, cells=(), order=(), version=VERSION, magic=MAGIC, digits=(), header=None):
     """Write what the docstring of the codec describes, whether or not it makes sense."""
-    order = range(len(columns)) if order is None else order
-    header = msgpack.packb([[[name, kind] for name in columns], classes]) if header is None else header
-    out = [magic, struct.pack("<HI", version, len(order)), np.array(order, "<u2").tobytes()]
+    header = msgpack.packb([columns, digits, classes]) if header is None else header
+    out = [magic, struct.pack("<HH", version, len(order)), np.array(order, "<u2").tobytes()]
     out += [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label, state in cells:
         packed = label if isinstance(label, bytes) else msgpack.packb(label)
-        exponent, planes = state if isinstance(state, tuple) else _planes(0, state)
-        out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(planes)), *planes]
+        exponent, planes, *blocks = state if isinstance(state, tuple) else _planes(0, state)
+        out += [struct.pack("<H", len(packed)), packed, struct.pack("<hH", exponent, len(planes))]
+        for first, block in blocks or [_block(planes, 0, 3), _block(planes, 3, 3 + len(columns))]:
+            out += [struct.pack("<HH", first, len(block)), *block]
+        out += [plane[3 + len(columns) :] for plane in planes]
     return b"".join(out)
+
+
+def _block(planes, start, stop):
+    """Return which plane is the first that some entries need, and their part of it and those that follow."""
+    parts, first = [plane[start:stop] for plane in planes], 0
+    while parts and not any(parts[0]):
+        parts, first = parts[1:], first + 1
+    while len(parts) > 1 and all(high == 255 * (low > 127) for high, low in zip(parts[-1], parts[-2], strict=True)):
+        parts = parts[:-1]
+    return (first, parts) if parts else (0, [])
 
 
 def _planes(exponent, integers):
@@ -74,15 +83,17 @@ def test_the_format_is_pinned():
 
 def test_the_docstring_describes_the_format():
     """A writer that follows the description, and nothing else, writes the same bytes."""
-    assert _bytes(cells=[(None, _ONE)]) == PSR.from_rows([[2.0]]).select(["x0"]).to_bytes().replace(
-        b"\xa2x0", b"\xa1a"
-    ).replace(
-        struct.pack("<I", len(msgpack.packb([[["x0", "numeric"]], None]))),
-        struct.pack("<I", len(msgpack.packb([[["a", "numeric"]], None]))),
+    assert _bytes(("x0",), cells=[(None, _ONE)]) == PSR.from_rows([[2.0]]).to_bytes()
+    assert _bytes(("x0", "x1"), cells=[(None, _B)]) == PSR.from_rows([[2.0, 3.0]]).to_bytes()
+    cents = PSR.from_rows([[2.0, 0.03]], decimals={"x1": 2})
+    assert _bytes(("x0", "x1"), cells=[(None, _B)], digits=(None, 2)) == cents.to_bytes()
+    halves = [(None, _planes(-1, [256, 256, 256, 384, -640, 576, -960, 1600]))]
+    assert (
+        _bytes(("x0", "x1"), cells=halves, order=[1, 0]) == PSR.from_rows([[1.5, -2.5]]).select(["x1", "x0"]).to_bytes()
     )
     psr = PSR.from_bytes(_bytes(cells=[(None, _ONE)]))
     assert psr.moments().matrix.tolist() == [[1, 2], [2, 4]]
-    assert psr.digest == hashlib.sha256(MAGIC + struct.pack("<H", VERSION) + psr.to_bytes()[14 + 2 :]).hexdigest()
+    assert psr.digest == hashlib.sha256(MAGIC + struct.pack("<H", VERSION) + psr.to_bytes()[12:]).hexdigest()
 
 
 def _samples():
@@ -179,6 +190,8 @@ def test_noise_is_refused():
 _TWO = ("a", "b")
 _B = [1, 1, 1, 2, 3, 4, 6, 9]
 _SMALL = [1, 1, 1, 0, 0]
+_PLANES = _planes(-1, [256, 256, 256, 384, 576])  # one row of 1.5
+_COUNTS, _SUM = (1, [b"\1\1\1"]), (0, [b"\x80", b"\1"])
 
 ODD = {
     "nothing": (b"", "ends within its magic"),
@@ -189,7 +202,11 @@ ODD = {
     ),
     "version zero": (_bytes(version=0), "format 0, but this release of sklearn-symfed reads format 1."),
     "bytes after the end": (_bytes(cells=[(None, _ONE)]) + b"\0", "followed by 1 bytes"),
-    "another kind of column": (_bytes(kind="categorical"), "header"),
+    "another kind of column": (_bytes(header=msgpack.packb([[["a", "categorical"]], [], None])), "damaged header"),
+    "decimals of no column": (_bytes(digits=(None,)), "header"),
+    "decimals of a column too few": (_bytes(_TWO, digits=(2,)), "header"),
+    "decimals that are no digits": (_bytes(_TWO, digits=(2, True)), "header"),
+    "too many decimals": (_bytes(_TWO, digits=(None, 99)), "header"),
     "unsorted names": (_bytes(_TWO[::-1], cells=[(None, _B)]), "header"),
     "a name twice": (_bytes(("a", "a")), "header"),
     "a name that is no string": (_bytes((1,)), "header"),
@@ -198,19 +215,21 @@ ODD = {
     "a class column called as a column": (_bytes(classes="a"), "header"),
     "a class column that is no string": (_bytes(classes=1), "header"),
     "a decomposed class column": (_bytes(classes="e\u0301"), "header"),
+    "an order of columns that are sorted": (_bytes(_TWO, order=[0, 1]), "header"),
     "an order that repeats": (_bytes(_TWO, order=[0, 0]), "header"),
     "an order out of range": (_bytes(_TWO, order=[0, 2]), "header"),
     "an order of another length": (_bytes(_TWO, order=[0]), "header"),
     "a header in a longer encoding": (
-        _bytes(header=b"\xdc\0\2" + msgpack.packb([["a", "numeric"]]) + msgpack.packb(None)),
+        _bytes(header=b"\xdc\0\3" + msgpack.packb(["a"]) + msgpack.packb([]) + msgpack.packb(None)),
         "damaged header",
     ),
     "a header of maps": (_bytes(header=msgpack.packb({})), "header"),
     "a header of a number": (_bytes(header=msgpack.packb(5)), "header"),
-    "a header of three": (_bytes(header=msgpack.packb([[["a", "numeric"]], None, 1])), "header"),
-    "a header of bytes": (_bytes(header=msgpack.packb([[[b"a", "numeric"]], None])), "header"),
+    "a header of two": (_bytes(header=msgpack.packb([["a"], None])), "header"),
+    "a header of four": (_bytes(header=msgpack.packb([["a"], [], None, 1])), "header"),
+    "a header of bytes": (_bytes(header=msgpack.packb([[b"a"], [], None])), "header"),
     "a deep header": (_bytes(header=b"\x91" * 1000 + b"\xc0", columns=["a"] * 20), "header"),
-    "a header with lone surrogates": (_bytes(header=b"\x92\x91\x92\xa3\xed\xa0\x80\xa7numeric\xc0"), "damaged header"),
+    "a header with lone surrogates": (_bytes(header=b"\x93\x91\xa3\xed\xa0\x80\x90\xc0"), "damaged header"),
     "no planes": (_bytes(cells=[(None, (0, []))]), "canonical"),
     "a plane of zeros": (_bytes(cells=[(None, (0, [bytes(5)]))]), "canonical"),
     "a plane of zeros below": (_bytes(cells=[(None, (-1, [bytes(5), *_planes(0, _ONE)[1]]))]), "canonical"),
@@ -218,6 +237,21 @@ ODD = {
     "a plane of negative signs too many": (
         _bytes(cells=[(None, (0, [bytes([1, 1, 1, 254, 4]), bytes([0, 0, 0, 255, 0])]))]),
         "canonical",
+    ),
+    "a plane of zeros below the counts": (
+        _bytes(cells=[(None, (*_PLANES, (0, [b"\0\0\0", b"\1\1\1"]), _SUM))]),
+        "canon",
+    ),
+    "planes that the counts do not need": (
+        _bytes(cells=[(None, (*_PLANES, (1, [b"\1\1\1", b"\0\0\0"]), _SUM))]),
+        "canonical",
+    ),
+    "planes of sums beyond the frame": (_bytes(cells=[(None, (*_PLANES, _COUNTS, (2, [b"\2", b"\1"])))]), "canonical"),
+    "a first plane of no sums": (_bytes(cells=[(None, (*_PLANES, _COUNTS, (1, [])))]), "canonical"),
+    "a first plane beyond the frame": (_bytes(cells=[(None, (*_PLANES, _COUNTS, (4, [])))]), "first plane 4"),
+    "more planes of sums than the frame has": (
+        _bytes(cells=[(None, (*_PLANES, _COUNTS, (0, [b"\1"] * 4)))]),
+        "number of planes 4",
     ),
     "planes beyond the grid": (_bytes(cells=[(None, _planes(512, [1, 1, 1, 2, 2**35]))]), "canonical"),
     "planes that begin beyond the grid": (_bytes(cells=[(None, _planes(513, _ONE))]), "exponent 513"),
@@ -272,6 +306,8 @@ def test_the_odd_bytes_are_odd_for_their_own_reason():
         _bytes(_TWO, cells=[(None, _B)]),
         _bytes(_TWO, cells=[(None, _B)], order=[1, 0]),
         _bytes(cells=[(None, _SMALL)]),
+        _bytes(cells=[(None, (*_PLANES, _COUNTS, _SUM))]),
+        _bytes(_TWO, cells=[(None, _B)], digits=(None, 2)),
         _bytes(classes="late", cells=[("a", _ONE), ("b", _ONE)]),
         _bytes(classes="late", cells=[(False, _ONE), (True, _ONE)]),
         _bytes(classes="late", cells=[(-5, _ONE), (2**63 - 1, _ONE)]),
@@ -284,11 +320,12 @@ def test_the_odd_bytes_are_odd_for_their_own_reason():
 @pytest.mark.parametrize(
     "data",
     [
-        MAGIC + struct.pack("<HI", 1, 2**32 - 1),
-        MAGIC + struct.pack("<HI", 1, 65_535),
-        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 2**32 - 1),
-        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 6) + b"\xdd\xff\xff\xff\xff\x00",
-        MAGIC + struct.pack("<HIH", 1, 1, 0) + struct.pack("<I", 6) + b"\xdb\xff\xff\xff\xff\x00",
+        MAGIC + struct.pack("<HH", 1, 65_535),
+        MAGIC + struct.pack("<HHI", 1, 0, 2**32 - 1),
+        MAGIC + struct.pack("<HHI", 1, 0, 6) + b"\x93\xdd\xff\xff\xff\xff",
+        MAGIC + struct.pack("<HHI", 1, 0, 6) + b"\x93\xdd\x00\x00\xff\xff",
+        MAGIC + struct.pack("<HHI", 1, 0, 7) + b"\x93\x91\xdb\xff\xff\xff\xff",
+        MAGIC + struct.pack("<HHI", 1, 0, 2**17 + 4) + b"\x93\xdc\xff\xff" + b"\xc0" * 2**17,
         _bytes()[:-4] + struct.pack("<I", 2**32 - 1),
         _bytes()[:-4] + struct.pack("<I", 100_000),
         _bytes(classes="late")[:-4] + struct.pack("<IH", 1, 65_535),
