@@ -68,6 +68,8 @@ class Federation(RuleBasedStateMachine):
             self.world.join(name, "a", admin=number + 1 < admins)
         for _ in range(4):
             self.world.everybody()
+        for pick in range(size):
+            self.learn_some(pick, 1)
 
     def count(self, name):
         """Note that something came to pass."""
@@ -78,17 +80,21 @@ class Federation(RuleBasedStateMachine):
         if hasattr(self, "world"):
             self.world.settle()
 
-    @rule()
-    def quiesce(self):
+    @rule(sure=st.integers(0, 3))
+    def quiesce(self, sure):
         """End all faults, and do what nodes say is needed: then all hold the central statistics."""
-        self.world.settle()
-        self.count("quiesce")
+        if not sure:
+            self.world.settle()
+            self.count("quiesce")
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
     @rule(pick=PICK, times=st.integers(1, 3))
     def learn(self, pick, times):
         """Learn rows; where there are no columns yet, an admin's first rows fix them."""
+        self.learn_some(pick, times)
+
+    def learn_some(self, pick, times):
         staying = self.world.staying
         name = pick_of([n for n, node in staying.items() if node.peers.schema is not None or node.is_admin], pick)
         if name:
@@ -133,10 +139,11 @@ class Federation(RuleBasedStateMachine):
             self.world.take(name)
             self.count("deliver")
 
-    @rule(times=st.integers(1, 3))
-    def rounds(self, times):
-        """Have everybody take in what waits, and pulse."""
+    @rule(times=st.integers(1, 3), pick=PICK)
+    def rounds(self, times, pick):
+        """Have everybody take in what waits, and pulse, while somebody learns."""
         for _ in range(times):
+            self.learn_some(pick, 1)
             self.world.everybody()
         self.count("rounds")
 
@@ -168,17 +175,11 @@ class Federation(RuleBasedStateMachine):
             self.world.hand(name, data[:at] + (rest if seed % 4 else b""))
             self.count("corrupt")
 
-    @rule(sides=SIDES)
+    @rule(sides=st.none() | SIDES)
     def partition(self, sides):
-        """Let some no longer reach the others."""
-        self.net.part(*sides)
-        self.count("partition")
-
-    @rule()
-    def heal(self):
-        """Let all reach one another again."""
-        self.net.heal()
-        self.count("heal")
+        """Let some no longer reach the others, or all reach one another again."""
+        self.net.part(*(sides or ()))
+        self.count("partition" if sides else "heal")
 
     @rule(pick=PICK)
     def full_sync(self, pick):
@@ -190,22 +191,24 @@ class Federation(RuleBasedStateMachine):
 
     # -- membership --------------------------------------------------------------------------------------------------
 
-    @rule(pick=PICK, name=WHO, admin=st.booleans(), rows=st.booleans(), replaces=st.booleans())
-    def join(self, pick, name, admin, rows, replaces):
+    @rule(pick=PICK, who=PICK, admin=st.booleans(), rows=st.booleans(), replaces=st.booleans())
+    def join(self, pick, who, admin, rows, replaces):
         """Join late, perhaps with rows; or in the place of a home that is lost."""
-        by, old = pick_of(self.world.admins, pick), self.net.nodes.get(name)
-        taken = old is not None and (old.is_member or not old.admitted)
-        if by in {None, name} or (taken and not (replaces and name in self.world.staying)):
+        nodes, by = self.net.nodes, pick_of(self.world.admins, pick)
+        free = [n for n in world.NAMES if n not in nodes or (nodes[n].admitted and not nodes[n].is_member)]
+        name = pick_of(self.world.staying.keys() - {by} if replaces else free, who)
+        if by is None or name is None:
             return
+        old = nodes.get(name)
         if old is not None:
             self.ledger.certain &= not old.is_admin  # what it changed, and told nobody, is lost with it
             self.world.go_on_apart(name)
-        who = self.world.join(name, by, admin=admin and pick % 3 == 0)
+        joiner = self.world.join(name, by, admin=admin and pick % 3 == 0)
         if rows:
             batch = self.world.next_batch()
-            self.net.nodes[name].local = world.BATCHES[batch]
-            self.ledger.rows[who][batch] += 1
-        self.count("join in the place of a lost home" if taken else "join late")
+            nodes[name].local = world.BATCHES[batch]
+            self.ledger.rows[joiner][batch] += 1
+        self.count("join in the place of a lost home" if replaces else "join late")
 
     @rule(pick=PICK, forget=st.booleans())
     def leave(self, pick, forget):
@@ -218,22 +221,24 @@ class Federation(RuleBasedStateMachine):
             self.ledger.leave(world.party(node), forget=forget)
             self.count("leave, rows go" if forget else "leave, rows stay")
 
-    @rule(pick=PICK, whom=WHO, goes_on=st.booleans())
-    def remove(self, pick, whom, goes_on):
+    @rule(pick=PICK, who=PICK, goes_on=st.booleans())
+    def remove(self, pick, who, goes_on):
         """Have an admin take somebody off the roster, of whose home perhaps a copy goes on."""
-        by = pick_of([n for n, node in self.world.admins.items() if n != whom and whom in node.roster.members], pick)
-        held = self.world.remove(by, whom) if by else None
+        by = pick_of(self.world.admins, pick)
+        whom = pick_of(self.net.nodes[by].peers.others_names, who) if by else None
+        held = self.world.remove(by, whom) if whom else None
         if held:
             if whom in self.world.members and goes_on:
                 self.world.go_on_apart(whom)
             self.ledger.certain &= not held.admin and held.keys.sign not in self.ledger.kept
             self.count("remove an admin" if held.admin else "remove")
 
-    @rule(pick=PICK, whom=WHO)
-    def promote(self, pick, whom):
+    @rule(pick=PICK, who=PICK)
+    def promote(self, pick, who):
         """Have an admin make somebody an admin."""
         by = pick_of(self.world.admins, pick)
-        if by and self.world.can(lambda: self.net.nodes[by].change("promote", {"member": whom})):
+        whom = pick_of(self.net.nodes[by].roster.members, who) if by else None
+        if whom and self.world.can(lambda: self.net.nodes[by].change("promote", {"member": whom})):
             self.count("promote")
 
     @rule(pick=PICK, schedule=st.sampled_from([None, "1m", "2m"]))
@@ -291,7 +296,7 @@ class Federation(RuleBasedStateMachine):
         self.ledger.rows[who] = Counter(rows)
         self.ledger.doubtful.add(who)
         admin = any(one.admitted and name in one.roster.admins for one in (before, node))
-        behind = not node.admitted or before.roster.head != node.roster.head
+        behind = not (before.admitted and node.admitted) or before.roster.head != node.roster.head
         self.ledger.certain &= not (admin and behind) and before.leaving == node.leaving
         self.count("restore an old backup")
 

@@ -309,7 +309,7 @@ class World:
             self.fail("the nodes go by several rosters")
         for one in self.members.values():
             for other in self.members.values():
-                if one.roster.is_member(other.member, other.identity.public):
+                if one.roster.is_member(other.member, other.identity.public) and one._addresses(other.member):
                     if one.chain.joined(other.chain.links) is not one.chain:
                         self.fail(f"{one.member} could know better, from {other.member}")
                     if other.chain.joined(one.chain.links) is not other.chain:
