@@ -30,6 +30,7 @@ from sklearn_symfed.federation._claims import (
     verified,
     view_bytes,
 )
+from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._envelope import HEADER, open_envelope, seal_all
 from sklearn_symfed.federation._events import Event, Refused
 from sklearn_symfed.federation._fields import pack, read
@@ -317,11 +318,45 @@ def _seeds_of_links() -> list[bytes]:
         "promote": {"member": "b"},
         "rotate": {"commitment": key},
         "schedule": {"schedule": "5m"},
+        "contract": {"contract": Contract.of(["count() >= 3"]).to_bytes()},
         "schema": {"schema": PSR.zero(Schema(["x0", "x1"])).to_bytes()},
         "recover": {"member": "b", "commitment": key},
     }
     travelling = [prefixed(0, link.to_bytes()) for link in chain.links]
     return travelling + [prefixed(1 + CHANGE_KINDS.index(name), pack(CHANGES[name], values[name])) for name in values]
+
+
+def contract(data: bytes) -> None:
+    """Read the rules of a contract, and judge statistics by them."""
+    choice, rest = chosen(data, ["travelling", "written"])
+    try:
+        read_contract = Contract.from_bytes(rest) if choice == "travelling" else Contract.of([rest.decode("latin-1")])
+    except (FormatError, SettingError):
+        return
+    assert Contract.from_bytes(read_contract.to_bytes()) == read_contract
+    for psr in _judged():
+        try:
+            read_contract.require_fit(psr.schema)
+        except SettingError:
+            continue
+        breach = read_contract.breach(psr)
+        assert breach is None or str(breach)
+
+
+@functools.cache
+def _judged() -> list[PSR]:
+    return [PSR.from_bytes(data) for data in _psrs()] + [PSR.from_rows([[float(row), 1e-300] for row in range(20)])]
+
+
+def _contracts() -> list[bytes]:
+    rules = [
+        'count() >= 3 and not mean("x0") < 2.5',
+        'variance("x0") > 1e-3 or 0 <= corr("x0", "x1") <= 0.9',
+        'std("x0") / (1 + count("kind", "a")) != -3 * share_missing("x1")',
+        'mean("x0", "y", True) - cov("x0", "x0") <= 1e6',
+    ]
+    made = [Contract.of(rules, ["b"]), *(Contract.of([rule]) for rule in rules)]
+    return [prefixed(0, found.to_bytes()) for found in made] + [prefixed(1, rule.encode()) for rule in rules]
 
 
 # -- what people type, and what lies on disk -------------------------------------------------------------------------
@@ -399,6 +434,7 @@ TARGETS = {
     "schema": Target(schema, _psrs),
     "packed": Target(packed, _packed),
     "claims": Target(claims, _claims),
+    "contract": Target(contract, _contracts),
     "links": Target(links, _seeds_of_links),
     "invite": Target(invite, _seeds_of_invites),
     "texts": Target(texts, lambda: ["süd".encode(), b"1.5h", scene("pulse").net.recovery.text.encode()]),

@@ -68,7 +68,7 @@ def test_an_input_that_breaks_a_target_is_told_in_hexadecimal(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["envelope", "fields", "reception", "statistics", "slot", "schema", "claims", "packed"]
+    "name", ["envelope", "fields", "reception", "statistics", "slot", "schema", "claims", "packed", "contract"]
 )
 def test_seeds_reach_what_lies_behind_the_door(name, monkeypatch):
     """Every seed is one that its door lets in: none is turned away with an error of format."""
