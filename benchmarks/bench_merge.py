@@ -99,13 +99,13 @@ def replacing(options: Options) -> Table:
     x = columns("float64", (4096, 30))
     psrs = [PSR.from_rows(part) for part in np.split(x, 16)]
     slots = [slot_of(version, psr) for version, psr in enumerate(psrs[:2], 2)]
-    repeats = 1 if options.tiny else 100
+    repeats = 1 if options.tiny else 20
     nodes = {n: node_among(n, psrs) for n in ((2, 4) if options.tiny else MEMBERS)}
     sides = {
         str(n): lambda node=node: [node._replace("peer-0", slots[turn % 2]) for turn in range(repeats)]
         for n, node in nodes.items()
     }
-    timed = in_turns(sides, options.rounds)
+    timed = in_turns(sides, 1 if options.tiny else SHORT * options.rounds)
     fewest = next(iter(timed.values()))
     for n, each in timed.items():
         micro = significant(1e6 * sorted(each)[len(each) // 2] / repeats)
