@@ -47,6 +47,8 @@ HEAVY = {
     "pyarrow",
     "pytest",
     "rich",
+    "skops",
+    "typer",
 }
 UNPICKLERS = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 ONLY_HOME_OF_PRIVATE_SKLEARN = "sklearn_symfed._base"

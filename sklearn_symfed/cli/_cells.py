@@ -1,0 +1,134 @@
+"""Cells of a CSV file, which are text, as the numbers and labels that they spell; never rounded beyond that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sklearn_symfed.exceptions import DataError
+
+__all__ = ["as_labels", "as_numbers"]
+
+_EXACT_IN_FLOAT64 = 2**53
+Cast = Callable[[Any], Any]
+
+
+def as_numbers(text: Any, where: str, first: int) -> Any:
+    """Return text as integers, or else as floats, or else as bool.
+
+    Parameters
+    ----------
+    text : pyarrow.StringArray
+    where : str
+        File and column, for the message.
+    first : int
+        Rows before the first one.
+
+    Raises
+    ------
+    DataError
+        If a cell is no number, or an integer that its column's floats would round.
+    """
+    for cast in (_ints, _unsigned, _floats, _bools):
+        numbers = _tried(cast, text)
+        if numbers is not None:
+            if cast is _floats:
+                _require_unrounded(text, numbers, where, first)
+            return numbers
+    row = first + _first_failure(_floats, text) + 1
+    raise DataError(
+        f"{where}, row {row} (counted from 1, without the header) holds text, but expected a number; "
+        "name the columns to learn with --columns, and that of labels with --classes."
+    )
+
+
+def as_labels(text: Any, kind: str, where: str, first: int) -> tuple[Any, str]:
+    """Return text as labels, and of which kind they are: that which was asked for, or the first that all can be.
+
+    Raises
+    ------
+    DataError
+        If a cell is no label of the kind that was asked for.
+    """
+    if kind != "auto":
+        labels = _tried(_LABELS[kind], text)
+        if labels is None:
+            row = first + _first_failure(_LABELS[kind], text) + 1
+            raise DataError(
+                f"{where}, row {row} (counted from 1, without the header) holds no label of kind {kind}, but expected "
+                "labels of one kind, as in the rows before; --labels says which."
+            )
+        return labels, kind
+    if text.null_count == len(text):
+        return text, kind
+    for found, cast in _LABELS.items():
+        labels = _tried(cast, text)
+        if labels is not None:
+            return labels, found
+    raise AssertionError("any text is a str")
+
+
+def _ints(text: Any) -> Any:
+    return pc.cast(text, pa.int64())
+
+
+def _unsigned(text: Any) -> Any:
+    return pc.cast(text, pa.uint64())
+
+
+def _floats(text: Any) -> Any:
+    return pc.cast(text, pa.float64())
+
+
+def _integral(text: Any) -> Any:
+    try:
+        return _ints(text)
+    except pa.ArrowInvalid:
+        return pc.cast(_floats(text), pa.int64())  # safe: refuses what is not integral
+
+
+def _bools(text: Any) -> Any:
+    word = pc.utf8_lower(text)
+    known = pc.or_(pc.equal(word, "true"), pc.equal(word, "false"))
+    if not pc.all(known).as_py():
+        raise pa.ArrowInvalid("neither true nor false")
+    return pc.equal(word, "true")
+
+
+def _strings(text: Any) -> Any:
+    return text
+
+
+_LABELS: dict[str, Cast] = {"bool": _bools, "int": _integral, "str": _strings}
+
+
+def _tried(cast: Cast, text: Any) -> Any:
+    try:
+        return cast(text)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _first_failure(cast: Cast, text: Any) -> int:
+    """Return the position of the first cell that fails, which one of them does."""
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _tried(cast, text.slice(low, middle - low)) is None else (middle, high)
+    return low
+
+
+def _require_unrounded(text: Any, numbers: Any, where: str, first: int) -> None:
+    large = pc.greater(pc.abs(numbers), _EXACT_IN_FLOAT64)
+    if not pc.any(large).as_py():
+        return
+    integers = pc.and_(large, pc.match_substring_regex(text, r"^[+-]?\d+$"))
+    if pc.any(integers).as_py():
+        row = first + pc.index(integers, True).as_py() + 1
+        raise DataError(
+            f"{where}, row {row} (counted from 1, without the header) holds an integer beyond 2**53 among decimals, "
+            "but expected one type: it would be rounded."
+        )

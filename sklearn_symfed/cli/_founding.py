@@ -1,0 +1,193 @@
+"""Founding and joining, and what admins do: create, invite, join, remove, rotate, promote, leave, resume, recover."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sklearn_symfed import FederatedPSR
+from sklearn_symfed.cli._session import Exit, Home, opened, say, secret, write_secret
+
+__all__ = ["create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
+
+
+class Topology(StrEnum):
+    """Who writes to whom."""
+
+    decentralised = "decentralised"
+    centralised = "centralised"
+
+
+NewFile = Annotated[Path | None, typer.Option(dir_okay=False, help="Write it to this new file, for its owner alone.")]
+MemberName = Annotated[str, typer.Argument(help="Its name.")]
+
+
+def create(
+    name: Annotated[str, typer.Argument(help="What the federation is called.")],
+    url: Annotated[str, typer.Argument(help="Its carrier, such as dir:///mnt/share/flights.")],
+    home: Home,
+    member: Annotated[str | None, typer.Option(help="Name of this node; by default that of its home.")] = None,
+    schedule: Annotated[str, typer.Option(help="How often members pulse: 30s, 5m, 1h, 1d.")] = "30s",
+    topology: Annotated[Topology, typer.Option(help="Send to all, or through the admins.")] = Topology.decentralised,
+    recovery_key_to: NewFile = None,
+) -> None:
+    """Found a federation, and be its first member and admin.
+
+    The recovery key is shown once, or written to a file; keep it apart from every home.
+
+    Example: symfed create flights dir:///mnt/share/flights --home north --recovery-key-to recovery.key
+    """
+
+    def hand_out(key: str) -> None:
+        if recovery_key_to is not None:
+            write_secret(recovery_key_to, key)
+        else:
+            typer.echo(f"Recovery key, shown this once; keep it apart from every home:\n  {key}")
+
+    with opened(home, create=True) as node:
+        node.create_federation(
+            name, url, member=member, schedule=schedule, topology=topology.value, on_recovery_key=hand_out
+        )
+        say(f"Created federation {name!r} as {node.status().member!r}, fingerprint {node.fingerprint_}.")
+
+
+def invite(
+    member: Annotated[str, typer.Argument(help="The name that the invited will have.")],
+    home: Home,
+    expires: Annotated[str, typer.Option(help="For how long it can be used.")] = "2h",
+    admin: Annotated[bool, typer.Option("--admin", help="Let it be an admin, too.")] = False,
+    to: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the invite to this file.")] = None,
+    code_to: NewFile = None,
+) -> None:
+    """Make an invite, and the code that opens it; send them by two ways.
+
+    The code is shown once, or written to a file; nothing keeps it.
+
+    Example: symfed invite south --home north --to south.invite --code-to south.code
+    """
+    if to is not None and not to.parent.is_dir():
+        raise typer.BadParameter(f"{str(to.parent)!r} is no folder.", param_hint="--to")
+    with opened(home) as node:
+        text, code = node.invite(member, expires, admin=admin)
+        fingerprint = node.fingerprint_
+    if code_to is not None:
+        write_secret(code_to, code)
+    if to is not None:
+        to.write_text(text + "\n", "utf-8")
+    typer.echo(
+        "\n".join([*([] if to else [f"invite: {text}"]), *([] if code_to else [f"code: {code}"])]) or "",
+        nl=not (to and code_to),
+    )
+    say(f"Invited {member!r} for {expires}; this node's fingerprint is {fingerprint}.")
+
+
+def join(
+    invitation: Annotated[
+        Path, typer.Argument(metavar="INVITE", exists=True, allow_dash=True, help="A file; - is stdin.")
+    ],
+    home: Home,
+    code_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Read the code from here.")
+    ] = None,
+    wait: Annotated[str | None, typer.Option(help="Pulse for so long, 5m say, until the admin has answered.")] = None,
+) -> None:
+    """Join the federation of an invite: send the request that its admin's next pulse answers.
+
+    The code is asked for, unless --code-file or the variable SYMFED_CODE holds it.
+
+    Example: symfed join south.invite --home south --wait 5m
+    """
+    text = (sys.stdin.read() if str(invitation) == "-" else invitation.read_text("utf-8")).strip()
+    code = secret("Code", "SYMFED_CODE", code_file)
+    with opened(home, create=True) as node:
+        node.join(text.removeprefix("invite:").strip(), code, wait=wait)
+        status = node.status()
+        say(f"This node's fingerprint is {node.fingerprint_}; compare it with what the admin sees.")
+        if not node.is_member:
+            say(f"Pending: {status.pending}.")
+            raise typer.Exit(Exit.PENDING)
+        say(f"Joined federation {status.federation!r} as {status.member!r}.")
+
+
+def remove(member: MemberName, home: Home) -> None:
+    """Take a member off the roster, with its rows, and change the key.
+
+    Example: symfed remove south --home north
+    """
+    with opened(home) as node:
+        node.remove(member)
+        _done(node, f"Removed {member!r}")
+
+
+def promote(member: MemberName, home: Home) -> None:
+    """Make a member an admin.
+
+    Example: symfed promote south --home north
+    """
+    with opened(home) as node:
+        node.promote(member)
+        _done(node, f"Promoted {member!r}")
+
+
+def rotate(home: Home) -> None:
+    """Change the key that messages are sealed with.
+
+    Example: symfed rotate --home north
+    """
+    with opened(home) as node:
+        node.rotate_key()
+        _done(node, "Changed the key")
+
+
+def leave(
+    home: Home,
+    forget: Annotated[
+        bool, typer.Option("--forget/--keep", help="Whether the rows that were published here go, or stay.")
+    ],
+) -> None:
+    """Leave the federation, once an admin has pulsed; what was learned stays in the home.
+
+    Example: symfed leave --forget --home south
+    """
+    with opened(home) as node:
+        node.leave(forget=forget)
+        if node.is_member:
+            say("Pending: this node leaves once an admin has pulsed; pulse again to see it done.")
+            raise typer.Exit(Exit.PENDING)
+    say("Left the federation.")
+
+
+def resume(home: Home) -> None:
+    """Publish again from a home that was restored from a backup: what it holds counts from now on.
+
+    Example: symfed resume --home south
+    """
+    with opened(home) as node:
+        node.resume()
+        _done(node, "What this home holds counts from now on")
+
+
+def recover(
+    home: Home,
+    recovery_key_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Read the recovery key from here.")
+    ] = None,
+) -> None:
+    """Make this member the only admin, by the recovery key, where all admins are lost.
+
+    The key is asked for, unless --recovery-key-file or the variable SYMFED_RECOVERY_KEY holds it.
+
+    Example: symfed recover --home south --recovery-key-file recovery.key
+    """
+    key = secret("Recovery key", "SYMFED_RECOVERY_KEY", recovery_key_file)
+    with opened(home) as node:
+        node.recover(key)
+        _done(node, "This member is the only admin")
+
+
+def _done(node: FederatedPSR, what: str) -> None:
+    say(f"{what}; roster {node.status().roster}. The others hear of it with the next pulse.")

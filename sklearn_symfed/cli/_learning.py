@@ -1,0 +1,230 @@
+"""Learning and forgetting files: a batch at a time, each on disk once it was learned, each at most once.
+
+A file is learned as a whole or not at all: where a batch is refused, those before it are forgotten again.  A run that
+was killed leaves what it had learned, and is completed by repeating it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from sklearn_symfed import FederatedPSR, Schema
+from sklearn_symfed.cli._files import Batch, RowFile
+from sklearn_symfed.cli._session import AsJson, Home, answer, opened, pairs, say, split
+from sklearn_symfed.exceptions import DataError, FederationError, NothingLearnedError, SchemaError
+
+__all__ = ["forget", "known_schema", "learn"]
+
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or Parquet.")]
+
+
+class Kind(StrEnum):
+    """What the labels of a CSV file are."""
+
+    auto = "auto"
+    bool = "bool"
+    int = "int"
+    str = "str"
+
+
+@dataclass
+class Learned:
+    """What became of one file."""
+
+    file: str
+    rows: int = 0
+    dropped: int = 0
+    batches: int = 0
+    known_batches: int = 0
+
+    def __str__(self) -> str:
+        if not self.batches:
+            return f"{self.file}: nothing new, its rows had been learned before"
+        parts = [f"{self.rows:,} rows learned"]
+        parts += [f"{self.dropped:,} dropped, which lack a value"] if self.dropped else []
+        parts += [f"{self.known_batches} batches had been learned before"] if self.known_batches else []
+        return f"{self.file}: " + ", ".join(parts)
+
+
+def learn(
+    files: Files,
+    home: Home,
+    classes: Annotated[str | None, typer.Option(help="The column of class labels; the first file says it.")] = None,
+    decimals: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=DIGITS", help="A column of decimals: fare=2. May be repeated.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="The columns to learn, a,b,c; by default those known, or all.")
+    ] = None,
+    labels: Annotated[Kind, typer.Option(help="What the labels of a CSV file are.")] = Kind.auto,
+    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave out rows that lack a value.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn files of rows, of any size, each row exactly once.
+
+    A file that was learned before, under whatever name, is not learned again.  A run that was cut off is completed by
+    repeating it.  Only `symfed pulse` publishes.
+
+    Example: symfed learn january.csv february.parquet --home north --classes late --decimals fare=2
+    """
+    digits = {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()}
+    with opened(home, classes=classes, decimals=digits or None) as node, _progress() as bar:
+        learned = [
+            _learn(node, RowFile(path), split(columns), labels.value, bar, drop_missing=drop_missing) for path in files
+        ]
+    rows = sum(each.rows for each in learned)
+    document = {
+        "files": [asdict(each) for each in learned],
+        "rows": rows,
+        "dropped": sum(each.dropped for each in learned),
+    }
+    answer(document, "\n".join(map(str, learned)), as_json=as_json)
+
+
+def forget(files: Files, home: Home, as_json: AsJson = False) -> None:
+    """Forget files that were learned here: afterwards it is as if they had never been, to the last bit.
+
+    The files have to be the same, byte by byte.  Published by the next pulse.
+
+    Example: symfed forget january.csv --home north
+    """
+    with opened(home) as node, _progress() as bar:
+        forgotten: list[dict[str, Any]] = []
+        for path in files:
+            file = RowFile(path)
+            names = frozenset(name for name in node.batches_ if file.holds(name))
+            if not names:
+                raise FederationError(f"{path}: got a file of which nothing is learned here, but expected one that is.")
+            forgotten.append({"file": str(path), "rows": _forget(node, file, names, bar), "batches": len(names)})
+    text = "\n".join(f"{each['file']}: {each['rows']:,} rows forgotten" for each in forgotten)
+    answer({"files": forgotten, "rows": sum(each["rows"] for each in forgotten)}, text, as_json=as_json)
+
+
+def known_schema(node: FederatedPSR) -> Schema | None:
+    """Return the columns that a node knows, its own or its federation's."""
+    try:
+        return node.psr_.schema
+    except NothingLearnedError:
+        return None
+
+
+# -- one file --------------------------------------------------------------------------------------------------------
+
+
+def _learn(
+    node: FederatedPSR, file: RowFile, columns: Sequence[str] | None, labels: str, bar: _Bar, *, drop_missing: bool
+) -> Learned:
+    wanted, classes = _choose(node, file, columns)
+    known = frozenset(name for name in node.batches_ if file.holds(name))
+    learned, mine = Learned(str(file.path)), []
+    kind = _kind_of_labels(node) if labels == "auto" else labels
+    try:
+        for batch in file.batches(wanted, classes, kind, skip=known, drop_missing=drop_missing):
+            bar.show(file, batch)
+            learned.dropped += batch.dropped
+            if batch.rows is None:
+                learned.known_batches += 1
+            elif len(batch.rows):
+                with _counted(file, batch):
+                    node.partial_fit(batch.rows, batch_id=batch.name)
+                mine.append(batch.name)
+                learned.rows += len(batch.rows)
+                learned.batches += 1
+    except (DataError, SchemaError) as error:
+        if mine:
+            _forget(node, file, frozenset(mine), bar, labels)
+        rest = "what an earlier run learned of this file stays" if known else "nothing of this file is learned"
+        raise type(error)(f"{error}\n{rest}.") from None
+    return learned
+
+
+def _choose(node: FederatedPSR, file: RowFile, columns: Sequence[str] | None) -> tuple[list[str], str | None]:
+    """Return the columns to read of a file, in the order in which the node knows them, and which holds labels."""
+    schema = known_schema(node)
+    classes = node.classes if isinstance(node.classes, str) else schema.classes if schema else None
+    if columns is None:
+        columns = file.names if schema is None else list(getattr(node, "feature_names_in_", schema.names))
+        unknown = [name for name in file.names if name not in columns and name != classes]
+        if unknown:
+            say(f"{file.path}: columns {unknown} are not learned here.")
+    chosen = [name for name in columns if name != classes]
+    return [*chosen, *([classes] if classes else [])], classes
+
+
+def _kind_of_labels(node: FederatedPSR) -> str:
+    """Return of which kind the labels are that a node knows."""
+    schema = known_schema(node)
+    labels = node.psr_.by_class() if schema is not None and schema.classes else {}
+    return next((type(label).__name__ for label in labels), "auto")
+
+
+def _forget(node: FederatedPSR, file: RowFile, names: frozenset[str], bar: _Bar, labels: str = "auto") -> int:
+    """Forget batches that were learned of a file; return how many rows that were."""
+    wanted, classes = _choose(node, file, list(node.psr_.names))
+    kind, rows = _kind_of_labels(node) if labels == "auto" else labels, 0
+    last = max(int(name.rpartition(":")[2].partition("+")[0]) for name in names)
+    for batch in file.batches(wanted, classes, kind, drop_missing=True):
+        bar.show(file, batch)
+        if batch.name in names:
+            node.forget(batch.rows, batch_id=batch.name)
+            rows += len(batch.rows)
+        if batch.first >= last:
+            break
+    return rows
+
+
+@contextmanager
+def _counted(file: RowFile, batch: Batch) -> Iterator[None]:
+    """Let errors of a batch say of which file it is, and where in it."""
+    try:
+        yield
+    except (DataError, SchemaError) as error:
+        where = f" Here rows are counted from row {batch.first + 1} of the file." if "row" in str(error) else ""
+        dropped = f" {batch.dropped} rows that lack a value are not counted." if where and batch.dropped else ""
+        raise type(error)(f"{file.path}: {error}{where}{dropped}") from None
+
+
+def _digits(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise typer.BadParameter(f"Got {name}={value}, but expected the number of digits after the point, as {name}=2.")
+    return int(value)
+
+
+# -- progress --------------------------------------------------------------------------------------------------------
+
+
+class _Bar:
+    """A bar for each file, on stderr, where somebody watches."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[Path, TaskID] = {}
+
+    def show(self, file: RowFile, batch: Batch) -> None:
+        if file.path not in self._tasks:
+            self._tasks[file.path] = self._progress.add_task(file.path.name, total=1.0, rows=0)
+        rows = batch.first + (0 if batch.rows is None else len(batch.rows) + batch.dropped)
+        self._progress.update(self._tasks[file.path], completed=batch.share, rows=rows)
+
+
+@contextmanager
+def _progress() -> Iterator[_Bar]:
+    console = Console(stderr=True, markup=False)
+    name = TextColumn("{task.description}", markup=False)
+    columns = (
+        name,
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield _Bar(progress)
