@@ -11,14 +11,17 @@ from sklearn_symfed.federation._events import (
     Applied,
     Condemned,
     Event,
+    Flagged,
     Refused,
     RosterChanged,
     TurnedDown,
     Welcomed,
 )
 from sklearn_symfed.federation._membership import Membership
+from sklearn_symfed.federation._peers import Peers
 from sklearn_symfed.federation._report import Member, PulseReport, Status
 from sklearn_symfed.federation._standing import Outgoing
+from sklearn_symfed.psr import PSR
 
 __all__ = ["Tally", "members_of", "pending_of", "refusal", "status_of"]
 
@@ -50,6 +53,8 @@ class Tally:
             return self.refuse(event.member, reason)
         if isinstance(event, Applied):
             self.applied += 1
+        if isinstance(event, Flagged):
+            self.events.append(f"flagged {event.member!r}: {_one_line(event.reason)}")
         if isinstance(event, Admitted):
             self.events.append(f"admitted {event.member!r}, fingerprint {event.fingerprint}")
         if isinstance(event, Welcomed):
@@ -125,6 +130,11 @@ def pending_of(node: Membership) -> str | None:
     mismatch = peers.mismatch()
     if mismatch is not None:
         return f"the rows that were learned here do not fit the federation: {mismatch}; reset() and learn rows that fit"
+    if peers.held_back is not None:
+        return (
+            f"what was learned here breaks the contract: {peers.held_back}; learn or forget rows until it holds, or "
+            "reset() to take all of them back"
+        )
     if peers.local is not None and peers.schema is None and not peers.published:
         return "the federation has no columns yet; the first rows of an admin fix them"
     if peers.reading and not peers.published:
@@ -163,6 +173,8 @@ def members_of(node: Membership, heard: Mapping[str, float], now: float) -> list
             note = "contradicted itself"
         elif name in peers.overlapping:
             note = f"not counted: rows of {peers.overlapping[name]!r} are among its"
+        else:
+            note = _breach_note(peers, name, psr, own=own)
         members.append(
             Member(
                 name=name,
@@ -176,6 +188,14 @@ def members_of(node: Membership, heard: Mapping[str, float], now: float) -> list
             )
         )
     return members
+
+
+def _breach_note(peers: Peers, name: str, psr: PSR | None, *, own: bool) -> str | None:
+    breach = None if own and peers.mismatch() else peers.breach_of(name, psr)
+    if breach is None:
+        return None
+    effect = "flagged" if peers.barring(name, psr) is None else "not published" if own else "not counted"
+    return f"{effect}: {breach}"
 
 
 def status_of(

@@ -12,6 +12,7 @@ __all__ = [
     "Condemned",
     "Early",
     "Event",
+    "Flagged",
     "Heard",
     "Refused",
     "RosterChanged",
@@ -27,6 +28,14 @@ class Applied:
 
     member: str
     mark: Mark
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """A member's slot was replaced by statistics that break the contract, as the admins let it."""
+
+    member: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -97,4 +106,6 @@ class RosterChanged:
     gone: tuple[str, ...]
 
 
-Event = Applied | Condemned | Heard | Stale | Early | Refused | Admitted | Welcomed | TurnedDown | RosterChanged
+Event = (
+    Applied | Flagged | Condemned | Heard | Stale | Early | Refused | Admitted | Welcomed | TurnedDown | RosterChanged
+)

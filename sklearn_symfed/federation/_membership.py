@@ -159,9 +159,10 @@ class Membership(Reception):
         return self.roster.topology == "decentralised" or self.is_admin or name in self.roster.admins
 
     def _own_statistics(self) -> Packed:
-        assert self._local is not None
-        if self._packed is None or self._packed[0] != self._local.digest:
-            self._packed = (self._local.digest, Packed.of(self.member, self._local.to_bytes()))
+        psr = self.peers.shown
+        assert psr is not None
+        if self._packed is None or self._packed[0] != psr.digest:
+            self._packed = (psr.digest, Packed.of(self.member, psr.to_bytes()))
         return self._packed[1]
 
     def _header(self, message: Message, to: str | None) -> Header:

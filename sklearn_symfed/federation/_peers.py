@@ -13,7 +13,7 @@ from typing import Any
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
 from sklearn_symfed.federation._claims import Claim, Entry, Mark, Proof, View, conflict, read_entry, verified
-from sklearn_symfed.federation._events import Applied, Condemned, Event, Heard, Refused, Stale
+from sklearn_symfed.federation._events import Applied, Condemned, Event, Flagged, Heard, Refused, Stale
 from sklearn_symfed.federation._fields import MAX_COUNTER
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._slots import ASK, ASK_ALL, Head, Held, Said, Slot, Speech, Word, schema_of
@@ -72,6 +72,10 @@ class Peers(Held):
             self.heads.setdefault(name, Head(0, old.number, old.head))
             if self.heads[name].head != roster.head:
                 self._gaps[name] = FIRST_GAP
+        if old.contract != roster.contract:
+            self._judged.clear()
+            for name, slot in self.slots.items():
+                self._count(name, slot.psr)
         self.local = self._local
         return gone
 
@@ -114,7 +118,8 @@ class Peers(Held):
     #   stamp <= held, or stamp < floor                       slot stays, floor raised                      -
     #   stamp > held, statistics missing                      slot stays, floor raised                      -
     #   stamp > held, statistics not valid, of another        -                                             Refused
-    #     digest, or of columns that do not match
+    #     digest, of columns that do not match, or such
+    #     as the contract bars
     #   stamp > held, all is well                             slot := the message's; merged += new - old    Applied
     #
     #   message newer than the sender's last                  word taken                                    Heard
@@ -144,6 +149,9 @@ class Peers(Held):
                 self._replace(name, slot)
                 self._fresh.add(name)
                 events.append(Applied(name, slot.mark))
+                breach = self.breach_of(name, slot.psr)
+                if breach is not None:
+                    events.append(Flagged(name, str(breach)))
         view = {name: entry.mark for name, entry in entries.items()}
         heard = self._listen(said.sender, Word(said.seq, view))
         if said.ask and not heard and view != self.words[said.sender].view:
@@ -213,17 +221,20 @@ class Peers(Held):
             if entry.version == 0:
                 slots[name] = Slot(entry, None)
             elif name in said.psrs and entry.stamp >= self._floors.get(name, (0, 0)):
-                slots[name] = Slot(entry, self._statistics(entry, said.psrs[name]))
+                slots[name] = Slot(entry, self._statistics(name, entry, said.psrs[name]))
         self.check({name: slot.psr for name, slot in slots.items() if slot.psr is not None})
         return slots
 
-    def _statistics(self, claim: Claim, expand: Callable[[int], bytes]) -> PSR:
+    def _statistics(self, name: str, claim: Claim, expand: Callable[[int], bytes]) -> PSR:
         if self.schema is None:
             raise _RuleError("the federation has no schema yet")
         psr = PSR.from_bytes(expand(most_bytes(self.schema)))
         if psr.digest != claim.digest:
             raise _RuleError("its statistics have another digest than it says")
         self.schema.require_match(psr.schema)
+        breach = self.barring(name, psr)
+        if breach is not None:
+            raise _RuleError(f"the statistics of {name!r} break the contract: {breach}")
         return psr
 
     def _judge(self, name: str, entry: Entry) -> Event | None:
@@ -285,15 +296,27 @@ class Peers(Held):
 
     def publish(self) -> bool:
         """Make what was learned the newest version, if it changed and may be sent."""
-        if self._ahead is not None or self._reading or self.local is None or self.published or self.mismatch():
+        if self._ahead is not None or self._reading or self.local is None or self.mismatch():
             return False
-        if self.schema is None:
+        psr = self._offered()
+        if psr is None:
             return False
         if self.own.version >= MAX_COUNTER - 1:
             raise FederationError("This incarnation has no version left; begin a new one.")
-        mark = Mark(self.own.incarnation, self.own.version + 1, self.local.digest)
-        self.own = self._sign(mark, self.own.digest, self.origins)
+        mark = Mark(self.own.incarnation, self.own.version + 1, psr.digest)
+        self.own = self._sign(mark, self.own.digest, self.origins if psr is self.local else ())
+        self.shown = psr
         return True
+
+    def _offered(self) -> PSR | None:
+        """Return what is to be the next version: what was learned; no rows if others may not count the newest one."""
+        if self.schema is None:
+            return None
+        if self.held_back is None:
+            return None if self.published else self.local
+        if self.shown is not None and self.barring(self.member, self.shown) is not None:
+            return PSR.zero(self.schema)
+        return None
 
     # What to send at one's own pulse, and to whom:
     #
@@ -321,7 +344,7 @@ class Peers(Held):
         news = view != self.announced or self.announced_head != self.roster.head
         broadcast = bool(self.others_names or self._reopened) and (self._call > 0 or news)
         if broadcast:
-            speeches.append(Speech(None, self._call, own=changed and self.published))
+            speeches.append(Speech(None, self._call, own=changed and self.shown is not None))
         waiting = set(self.waiting)
         for name in sorted({*waiting, *self._unheard, *(set(self._asked) & set(self.roster.members))}):
             lacks = self._lacks(name)
@@ -332,7 +355,8 @@ class Peers(Held):
             relay = self._relay_to(name)
             covered = broadcast and (changed or not lacks) and not relay and self._asked.get(name, 0) < ASK_ALL
             if not covered:
-                speeches.append(Speech(name, ASK if due and not answers else 0, lacks and self.published, relay))
+                own = lacks and self.shown is not None
+                speeches.append(Speech(name, ASK if due and not answers else 0, own, relay))
         self._fresh.clear()
         return speeches
 
@@ -352,6 +376,7 @@ class Peers(Held):
             other
             for other, slot in sorted(self.slots.items())
             if other != name
+            and other not in self._barred
             and slot.psr is not None
             and (view.get(other, Mark(0, 0, "")).stamp < slot.entry.stamp or (wanted and admin))
             and ((prompt and other not in self._fresh) or late or other in self.roster.former)

@@ -18,6 +18,7 @@ from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._rosters import MAX_LINKS, Chain
 from sklearn_symfed.federation._sealing import Random, open_sealed, seal
 from sklearn_symfed.federation._slots import Slot, Word
+from sklearn_symfed.psr import PSR
 
 __all__ = ["dumped", "loaded"]
 
@@ -62,6 +63,8 @@ def dumped(node: Membership, kept: dict[str, tuple[Any, Value]]) -> dict[str, Va
     values["epoch_key"] = made("epoch_key", node.key, lambda: sealed("epoch_key", node.key))
     values["invites"] = node.desk.to_bytes()
     values["own"] = node.peers.own.to_bytes()
+    shown = node.peers.shown
+    values["shown"] = None if shown is None else made("shown", shown.digest, shown.to_bytes)
     values["announced"] = view_bytes(node.peers.announced)
     values["announced_head"] = node.peers.announced_head
     return values
@@ -102,6 +105,7 @@ def loaded(
         node.leaving = get("leaving")
         node.peers.announced = read_view(get("announced"))
         node.peers.announced_head = get("announced_head")
+        node.peers.shown = None if get("shown") is None else PSR.from_bytes(get("shown"))
         node.peers.restore(slots, words)
     node.seq = get("seq")
     return node

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sklearn_symfed.exceptions import FederationError
 from sklearn_symfed.federation._claims import Claim, Entry, Mark, View
+from sklearn_symfed.federation._contract import Breach
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._tally import Sum
 from sklearn_symfed.psr import PSR, Schema
@@ -102,7 +103,10 @@ class Held:
         self.words: dict[str, Word] = {}
         self.heads: dict[str, Head] = {}
         self._local: PSR | None = None
+        self._shown: PSR | None = None
         self._sum = Sum()
+        self._judged: dict[str, tuple[str, Breach | None]] = {}
+        self._barred: set[str] = set()
         self._relays: set[str] = set()
         self._blobs: dict[str, tuple[bytes, Entry]] = {}
         self._checked: dict[str, tuple[bytes, Entry]] = {}  # the newest of each whose signature was checked
@@ -170,6 +174,16 @@ class Held:
         """Whether the newest version is what was learned."""
         same = self.local is None or self.local.digest == self.mark.digest
         return same and (self.local is None or self.origins == self.own.origins)
+
+    @property
+    def shown(self) -> PSR | None:
+        """The statistics of this node's newest version; None if it has none, or its home does not hold them."""
+        known = (psr for psr in (self._local, self._shown) if psr is not None and psr.digest == self.mark.digest)
+        return next(known, None)
+
+    @shown.setter
+    def shown(self, psr: PSR | None) -> None:
+        self._shown = psr
 
     @property
     def ahead(self) -> Entry | None:
@@ -261,6 +275,26 @@ class Held:
         differences = self.schema.differences(self.local.schema)
         return "; ".join(differences) or None
 
+    # -- the contract ------------------------------------------------------------------------------------------------
+
+    def breach_of(self, member: str, psr: PSR | None) -> Breach | None:
+        """Return the rule that statistics of a member break; None if none."""
+        if psr is None or self.schema is None or not self.roster.rules:
+            return None
+        held = self._judged.get(member)
+        if held is None or held[0] != psr.digest:
+            held = self._judged[member] = (psr.digest, self.roster.rules.breach(psr))
+        return held[1]
+
+    def barring(self, member: str, psr: PSR | None) -> Breach | None:
+        """Return the rule that keeps statistics of a member from counting; None for whoever is only flagged."""
+        return None if member in self.roster.rules.flagged else self.breach_of(member, psr)
+
+    @property
+    def held_back(self) -> Breach | None:
+        """The rule that keeps what was learned from being published; None if none."""
+        return None if self.mismatch() else self.barring(self.member, self.local)
+
     def _ordered(self, psr: PSR | None) -> PSR | None:
         if self.schema is None:
             return psr
@@ -286,8 +320,10 @@ class Held:
         listed = self.origins if member == self.member else entry.origins if isinstance(entry, Claim) else ()
         if listed:
             self._relays.add(member)
+        counts = member == self.member or self.barring(member, psr) is None
+        (self._barred.discard if counts else self._barred.add)(member)
         if not self._relays:
-            self._sum.replace(member, psr)
+            self._sum.replace(member, psr, counts=counts)
             return
         self._sum.put(member, psr)
         self._recount()
@@ -297,7 +333,8 @@ class Held:
     def _recount(self) -> None:
         """Decide whose statistics count: of members whose origins overlap, the one that was admitted first."""
         order = sorted(self.roster.members, key=lambda name: (self.roster.members[name].since, name))
-        self._sum.count({name: self._origins_of(name) for name in [*order, *sorted(self.roster.former)]})
+        names = [name for name in [*order, *sorted(self.roster.former)] if name not in self._barred]
+        self._sum.count({name: self._origins_of(name) for name in names})
 
     def _origins_of(self, name: str) -> tuple[bytes, ...]:
         entry = self.slots[name].entry if name in self.slots else None

@@ -43,13 +43,13 @@ class Sum:
         """Who counts."""
         return list(self._counted)
 
-    def replace(self, name: str, psr: PSR | None) -> None:
+    def replace(self, name: str, psr: PSR | None, *, counts: bool = True) -> None:
         """Replace what is held of one member, where no two can overlap: the others are not looked at."""
         self.put(name, psr)
         old = self._counted.pop(name, None)
         if old is not None:
             self._total = self._total - old if self._total is not None and self._counted else None
-        if psr is not None:
+        if psr is not None and counts:
             self._total = psr if self._total is None else self._total + psr
             self._counted[name] = psr
 
