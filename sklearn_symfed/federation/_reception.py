@@ -182,7 +182,8 @@ class Reception(Standing):
         roster = joined.roster
         sender = roster.members.get(header.sender)
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            if links and not links[0].number and self.is_member:
+            speaks = self.is_admin or (self.is_member and self.roster.topology == "decentralised")
+            if links and not links[0].number and speaks:
                 self._remind(envelope, Chain(links))  # it may list no admin who could
             raise _RefusedError("links of the roster are not signed by a member")
         if chain is None:
