@@ -53,9 +53,9 @@ class Figures:
         columns = list(dict.fromkeys(column for call in calls for column in call.columns))
         by_class = any(call.column is not None for call in calls) and psr.schema.classes is not None
         self._all = psr.select(columns)  # of a thousand columns few are asked for
-        self._classes = psr.select([*columns, psr.schema.classes or ""]).by_class() if by_class else {}
+        classes = psr.select([*columns, psr.schema.classes or ""]).by_class() if by_class else {}
+        self._classes = {(type(label), label): part for label, part in classes.items()}  # True and 1 are two labels
         self._none = PSR.zero(self._all.schema)
-        self._moments: dict[object, Moments] = {}
         self._values: dict[Call, Surd | _UndefinedError] = {}
 
     def judge(self, rule: Rule) -> str | None:
@@ -143,23 +143,20 @@ class Figures:
             return Surd.of(0)
         if not psr.n_rows:
             raise _UndefinedError("there are no such rows")
-        moments = self._moments.setdefault((call.column, call.label), psr.moments())
-        positions = moments.schema.positions(call.columns)
+        columns = list(dict.fromkeys(call.columns))
+        moments, last = psr.select(columns).moments(), len(columns) - 1
         if call.function == "mean":
-            return Surd.of(Fraction(moments.matrix[0, 1 + positions[0]], moments.matrix[0, 0]))
-        first, second = positions[0], positions[-1]
+            return Surd.of(Fraction(moments.matrix[0, 1], moments.matrix[0, 0]))
         if call.function == "corr":
-            return _correlation(moments, first, second)
-        covariance = _covariance(moments, first, second)
+            return _correlation(moments, 0, last)
+        covariance = _covariance(moments, 0, last)
         return Surd.root(covariance) if call.function == "std" else Surd.of(covariance)
 
     def _rows(self, call: Call) -> PSR:
         """Return the statistics that a figure is of."""
         if call.column is None or call.label is None:
             return self._all
-        kind, wanted = call.label
-        found = (psr for label, psr in self._classes.items() if type(label) is kind and label == wanted)
-        return next(found, self._none)
+        return self._classes.get(call.label, self._none)
 
 
 def _covariance(moments: Moments, first: int, second: int) -> Fraction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import uuid
@@ -15,6 +16,7 @@ from sklearn_symfed.exceptions import FederationError, NotAMemberError, SettingE
 from sklearn_symfed.federation._account import members_of, pending_of
 from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._events import Applied, Flagged, Refused
+from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._links import Link, signed_link
 from sklearn_symfed.federation._rosters import RosterError
 from sklearn_symfed.psr import PSR, Schema
@@ -309,6 +311,13 @@ def link_with(net, contract):
     roster, identity = net.nodes["a"].roster, net.nodes["a"].identity
     values = {"contract": contract}
     return signed_link(roster.federation, roster.number + 1, roster.head, "a", "contract", values, identity.sign)
+
+
+def test_the_bytes_of_its_link_are_pinned():
+    """Other releases have to read them."""
+    values = {"contract": Contract.of(["count() >= 1"], ["b"]).to_bytes()}
+    link = signed_link(bytes(32), 1, bytes(32), "a", "contract", values, Identity(bytes(32)).sign)
+    assert hashlib.sha256(link.to_bytes()).hexdigest() == "6b1eb97edb57636f6f96ef94a1c9c14a7c593dcbabcd36a7e5efaa7718239474"
 
 
 def test_a_contract_travels_as_a_link():
