@@ -317,7 +317,8 @@ def test_the_bytes_of_its_link_are_pinned():
     """Other releases have to read them."""
     values = {"contract": Contract.of(["count() >= 1"], ["b"]).to_bytes()}
     link = signed_link(bytes(32), 1, bytes(32), "a", "contract", values, Identity(bytes(32)).sign)
-    assert hashlib.sha256(link.to_bytes()).hexdigest() == "6b1eb97edb57636f6f96ef94a1c9c14a7c593dcbabcd36a7e5efaa7718239474"
+    digest = hashlib.sha256(link.to_bytes()).hexdigest()
+    assert digest == "6b1eb97edb57636f6f96ef94a1c9c14a7c593dcbabcd36a7e5efaa7718239474"
 
 
 def test_a_contract_travels_as_a_link():
