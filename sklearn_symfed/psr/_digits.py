@@ -75,6 +75,8 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan 
     units = np.maximum(_exponent(rms) - 21, _exponent(largest) - 24 + 2 * n_passes)
     whole = (largest < _LARGEST_WHOLE) & (sample == np.rint(sample)).all(axis=0)
     units = np.where(whole, np.maximum(units, 0), units)
+    if units.max() - units.min() <= 1:  # one unit for all is placed on the grid faster
+        units = np.full_like(units, units.max())
     if np.abs(units).max() > _MAX_UNIT:
         return None
     counts = np.full(len(units), MAX_DIGITS + 1)

@@ -190,8 +190,8 @@ class ExactGram:
     # -- integers onto the grid --------------------------------------------------------------------------------------
 
     def _place(self, way: IntegerProducts | DigitProducts) -> None:
-        for products, exponents in way.levels():
-            self._lanes.add(products, exponents + self._exponent)
+        for products, exponents, part in way.levels():
+            self._lanes.add(products, exponents + self._exponent, part)
         way.clear()
 
     def _finished(self) -> Accumulator:

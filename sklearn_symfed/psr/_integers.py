@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_symfed.psr._products import CERTIFIED, MAX_SUM
+from sklearn_symfed.psr._products import CERTIFIED, MAX_SUM, Level
 
 __all__ = ["IntegerProducts"]
 
@@ -90,9 +90,9 @@ class IntegerProducts:
         self._bound += largest
         return None
 
-    def levels(self) -> Iterator[tuple[Int64, Int64 | int]]:
-        """Yield augmented Gram matrices of integers, the count left out, and the exponents of two of their entries."""
-        yield self._sums, 0
+    def levels(self) -> Iterator[Level]:
+        """Yield integers, the exponents of two of their entries, and the part of the augmented Gram matrix they are."""
+        yield self._sums, 0, ...
 
     def clear(self) -> None:
         """Forget the sums."""

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from sklearn_symfed.psr._digits import DIGIT_BITS, DigitPlan, Splitter
 
-__all__ = ["CERTIFIED", "MAX_SUM", "DigitProducts"]
+__all__ = ["CERTIFIED", "MAX_SUM", "DigitProducts", "Level"]
 
 CERTIFIED = float(2**53)
 MAX_SUM = 2.0**59  # sums of products up to here, and a stack's, and a few of those together, are below 2**63
@@ -33,6 +33,7 @@ Int64 = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Span = Int64 | slice  # some rows or columns of an augmented Gram matrix
 _SUMS = slice(0, 1)
+Level = tuple[Int64, Int64 | int, Any]
 
 
 class DigitProducts:
@@ -96,15 +97,15 @@ class DigitProducts:
         far = np.asarray((np.abs(stack[1 : self._plan.starts[1]]) >= _FAR).any(axis=0))
         return far if 0 < far.mean() < _HOPELESS else None
 
-    def levels(self) -> Iterator[tuple[Int64, Int64 | int]]:
-        """Yield augmented Gram matrices of integers, the count left out, and the exponents of two of their entries."""
+    def levels(self) -> Iterator[Level]:
+        """Yield integers, the exponents of two of their entries, and the part of the augmented Gram matrix they are."""
         units = self._plan.units
-        exponents = np.zeros((len(units) + 1, len(units) + 1), dtype=np.int64)
-        exponents[0, 1:] = exponents[1:, 0] = units
-        exponents[1:, 1:] = units[:, None] + units
-        exponents[0, 0] = exponents[0, 1]
+        of_products: Int64 | int = units[:, None] + units
+        if (units == units[0]).all():
+            units, of_products = units[:1], 2 * int(units[0])
         for k, level in self._products.levels():
-            yield level, exponents - DIGIT_BITS * k
+            yield level[_SUMS, 1:], units - DIGIT_BITS * k, (_SUMS, slice(1, None))
+            yield level[1:, 1:], of_products - DIGIT_BITS * k, (slice(1, None), slice(1, None))
 
     def clear(self) -> None:
         """Forget the sums."""
