@@ -85,10 +85,10 @@ def guess_plan(sample: Floats, largest: Floats, n_passes: int = 0) -> DigitPlan 
         for n_digits in range(1, MAX_DIGITS + 1):
             rest = (rest - np.rint(rest)) * 2.0**DIGIT_BITS
             left_over = np.count_nonzero(rest, axis=0)
-            # a few rows of all may go again with more digits, those of columns that ask for it least
+            # a few rows of all may go again, once, with more digits: those of columns that ask for it least
             order = np.argsort(left_over, kind="stable")
             enough = np.zeros(len(units), dtype=bool)
-            enough[order] = np.cumsum(left_over[order]) <= _LEFT_OVER * len(rest)
+            enough[order] = np.cumsum(left_over[order]) <= (0 if n_passes else _LEFT_OVER) * len(rest)
             counts = np.where(enough & (counts > MAX_DIGITS), n_digits, counts)
     counts = counts + n_passes // 2
     return None if counts.max() > MAX_DIGITS else DigitPlan(units, counts)
