@@ -141,7 +141,7 @@ class Membership(Reception):
         messages: list[Outgoing] = []
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
-            pulse = Pulse(speech.ask if last else 0, self.peers.entries, batch)
+            pulse = Pulse(speech.ask if last else 0, self.peers.entries_for(speech.to), batch)
             routes = self._routes(speech.to)
             sealed = self._sealed(pulse, speech.to, to=routes[0])
             messages += [

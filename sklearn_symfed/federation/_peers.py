@@ -46,7 +46,7 @@ class Peers(Held):
                 self._replace(member, slot)
         for member, word in words.items():
             if member in self.roster.members:
-                self._listen(member, word)
+                self.words[member] = word  # raises no floor: without the claims, nobody could be shown what is missing
                 self.heads[member] = Head(0, self.roster.number, self.roster.head)
         self._unheard = {name for name in self.roster.members if name != self.member}
         self._reading = READING if self._unheard else 0
@@ -359,6 +359,18 @@ class Peers(Held):
                 speeches.append(Speech(name, ASK if due and not answers else 0, own, relay))
         self._fresh.clear()
         return speeches
+
+    def entries_for(self, name: str | None) -> dict[str, bytes]:
+        """Return what this node holds, as it is told to a member or all.
+
+        A member is shown the newest claim of its own that is known here, even if its statistics never came: its home
+        may be older, and then nobody takes what it publishes before it has begun a new incarnation.
+        """
+        known = None if name is None else self._newest.get(name)
+        held = None if name is None else self.slots.get(name)
+        if name is None or known is None or (held is not None and held.entry.stamp >= known.stamp):
+            return self.entries
+        return {**self.entries, name: known.to_bytes()}
 
     def _relay_to(self, name: str) -> tuple[str, ...]:
         """Return the members whose slots are passed on to one who lacks them.

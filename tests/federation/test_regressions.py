@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sklearn_symfed.federation._claims import Mark, signed_claim
-from sklearn_symfed.federation._envelope import seal_all
+from sklearn_symfed.federation._envelope import open_envelope, seal_all
 from sklearn_symfed.federation._messages import Packed, Pulse, pack_message
 from sklearn_symfed.psr import PSR
 from sklearn_symfed.testing import Simulation
@@ -115,3 +115,37 @@ def test_rows_that_stay_are_handed_over_before_their_last_holder_leaves(topology
     net.settle()
     assert net.nodes["a"].left
     net.check(C)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("topology", ["decentralised", "centralised"])
+def test_a_restored_home_is_told_of_a_claim_whose_statistics_are_lost(topology, restarts):
+    """A joiner that had heard of a later version took no earlier one, and its owner, restored, never heard why."""
+    net = network_of("b", "f", topology=topology, admins="b")
+    net.learn("f", A)
+    net.settle()
+    backup = net.backup("f")
+    net.learn("f", B)
+    net.pulse("f")
+    net.deliver("b")
+    net.join(net.invite("d", by="b"))
+    net.pulse("d")
+    net.round("b")
+    net.deliver("d", [0])
+    for data in net.bags["a"]:
+        if open_envelope(data).header.kind == "roster":
+            net.nodes["a"].receive(data, net.now)
+    assert "d" in net.nodes["a"].roster.members
+    assert "f" not in net.nodes["d"].peers.slots
+    del net.nodes["b"]
+    net.nodes["a"].remove("b")
+    for bag in net.bags.values():
+        bag.clear()
+    net.restore("f", backup)
+    if restarts:
+        net.crash("d")
+    rounds(net, 40)
+    if net.nodes["f"].peers.ahead:
+        net.nodes["f"].peers.renew()
+    net.settle()
+    net.check(A)
