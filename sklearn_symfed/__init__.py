@@ -13,7 +13,7 @@ from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
 from sklearn_symfed.decomposition import FederatedPCA
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
-from sklearn_symfed.federation import PulseReport, Status
+from sklearn_symfed.federation import Guard, PulseReport, Release, Status
 from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
 from sklearn_symfed.naive_bayes import FederatedGaussianNB
 from sklearn_symfed.psr import PSR, Moments, Schema
@@ -26,8 +26,10 @@ __all__ = [
     "FederatedPCA",
     "FederatedPSR",
     "FederatedRidge",
+    "Guard",
     "Moments",
     "PulseReport",
+    "Release",
     "Schema",
     "Status",
     "exceptions",

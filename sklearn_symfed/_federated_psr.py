@@ -24,7 +24,7 @@ from sklearn_symfed.exceptions import (
     NothingLearnedError,
     SchemaError,
 )
-from sklearn_symfed.federation import Federation, Store
+from sklearn_symfed.federation import Federation, Guard, Store
 from sklearn_symfed.psr import (
     PSR,
     RowBuffer,
@@ -70,6 +70,9 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     home : path-like, default=None
         A folder in which this node keeps what it learned and its membership, so that it survives being killed.  None
         keeps them in memory.
+    guard : Guard, default=None
+        As a member: what its statistics must be like before they leave this node, at least as strict as what its
+        federation asks of all; by default that.  Read when the home is opened, or a federation founded or joined.
 
     Attributes
     ----------
@@ -87,6 +90,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         The rules that hold for what each member publishes.
     fingerprint_ : str
         Of this node's keys: what the admin should see of it.
+    releases_ : list of Release
+        What this node has published so far: when, how many rows, which digest, what had changed.
     converged_ : bool
         Whether all members are known to hold the same.
     mean_, var_, scale_ : ndarray of shape (n_features_in_,) or None
@@ -104,7 +109,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     Notes
     -----
     Messages between members are encrypted and signed; a carrier sees who writes to whom, when and how much.  Members
-    see one another's statistics, never rows; nothing guards yet against statistics of very few rows.
+    see one another's statistics, never rows, and those of very few rows wait until there are more: see `Guard`.
 
     Membership is state of the node, not a parameter: a clone is a fresh local estimator; pickling a member raises.
 
@@ -125,6 +130,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         "with_std": ["boolean"],
         "n_jobs": [int, None],
         "home": [str, os.PathLike, None],
+        "guard": [Guard, str, None],
     }
 
     _store: Store
@@ -141,6 +147,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         with_std: bool = True,
         n_jobs: int | None = None,
         home: str | os.PathLike[str] | None = None,
+        guard: Guard | str | None = None,
     ) -> None:
         self.classes = classes
         self.decimals = decimals
@@ -148,6 +155,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         self.with_std = with_std
         self.n_jobs = n_jobs
         self.home = home
+        self.guard = guard
 
     @classmethod
     def open(cls, home: str | os.PathLike[str], **params: Any) -> Self:
@@ -376,7 +384,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
             if not hasattr(self, "_store"):
                 store = Store.open(self.home, must_exist=must_exist)
                 try:
-                    self._membership = Federation.reopen(store)
+                    self._membership = Federation.reopen(store, own_guard=self._own_guard())
                 except BaseException:
                     store.close()
                     raise

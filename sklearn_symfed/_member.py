@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from sklearn_symfed.exceptions import FederationError, NotAMemberError
-from sklearn_symfed.federation import Federation, Member, PulseReport, Status, Store, parse_schedule
+from sklearn_symfed.federation import (
+    Federation,
+    Guard,
+    Member,
+    PulseReport,
+    Release,
+    Status,
+    Store,
+    parse_schedule,
+)
 from sklearn_symfed.psr import PSR, Schema
 
 __all__ = ["FederationMember"]
@@ -22,6 +31,7 @@ class FederationMember:
     """What a node does as a member; mixed into `FederatedPSR`."""
 
     home: str | os.PathLike[str] | None
+    guard: Guard | str | None
     _store: Store
     _membership: Federation | None
 
@@ -60,6 +70,7 @@ class FederationMember:
         schedule: str = "30s",
         topology: str = "decentralised",
         contract: Iterable[str] | None = None,
+        guard: Guard | str | None = None,
         on_recovery_key: Callable[[str], object] | None = None,
     ) -> Self:
         """Found a federation, as its first member and admin.
@@ -81,6 +92,9 @@ class FederationMember:
         contract : list of str, default=None
             Rules that hold for what each member publishes: ``["count() >= 1000", "0 < mean('fare_amount') < 200"]``.
             A node publishes nothing that breaks one, and takes no such thing from others.  See `set_contract`.
+        guard : Guard or "off", default=None
+            What the statistics of every member must be like before they leave it, for good; by default `Guard()`.  With
+            ``"off"`` members see statistics of however few rows.
         on_recovery_key : callable, default=None
             Is handed the recovery key, a str; by default it is printed.  Nothing keeps it: see `recover`.  A call that
             was killed, and did not make this node a member, is to be repeated, and hands out another key.
@@ -100,6 +114,7 @@ class FederationMember:
         TransportError
             If the carrier cannot be reached.
         """
+        own_guard = self._own_guard()
         self._require_no_member()
         self._membership = Federation.create(
             self._store,
@@ -110,6 +125,8 @@ class FederationMember:
             schema=schema,
             topology=topology,
             contract=contract,
+            guard=guard,
+            own_guard=own_guard,
             on_recovery_key=on_recovery_key or _print_recovery_key(name),
         )
         return self._refresh()
@@ -167,8 +184,9 @@ class FederationMember:
         TransportError
             If the carrier cannot be reached.
         """
+        own_guard = self._own_guard()
         self._require_no_member()
-        self._membership = Federation.join(self._store, invite, code)
+        self._membership = Federation.join(self._store, invite, code, own_guard=own_guard)
         if wait is not None:
             self._federation().wait(parse_schedule(wait))
         return self._refresh()
@@ -421,6 +439,10 @@ class FederationMember:
         self._node()
         return self._store.batches
 
+    @property
+    def releases_(self) -> list[Release]:
+        return self._federation().releases
+
     def psr_of(self, members: str | Iterable[str]) -> PSR:
         """Return the statistics of some members: the sum over what they had published.
 
@@ -435,6 +457,9 @@ class FederationMember:
         return self._known(self._federation().psr_of([members] if isinstance(members, str) else members))
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _own_guard(self) -> Guard | None:
+        return None if self.guard is None else Guard.read(self.guard, Guard())
 
     def _federation(self) -> Federation:
         node = self._node() if self._exists() else None

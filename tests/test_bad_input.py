@@ -134,7 +134,7 @@ def _join_at(folder: Path) -> None:
     """Join by an invite of a federation that is at that folder for others."""
     place = folder.parent / "elsewhere"
     url = f"dir://{place}"
-    admin = FederatedPSR().create_federation("f", url, member="a", on_recovery_key=lambda _: None)
+    admin = FederatedPSR().create_federation("f", url, member="a", guard="off", on_recovery_key=lambda _: None)
     admin._federation()._store.set("url", f"dir://{folder}")
     with admin:
         FederatedPSR().join(*admin.invite("x"))
@@ -154,7 +154,7 @@ def _create_unwritable(_: FederatedPSR, place: Path, patch: pytest.MonkeyPatch) 
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     patch.setattr(Path, "mkdir", denied)
-    FederatedPSR().create_federation("other", f"dir://{place}/other", member="x")
+    FederatedPSR().create_federation("other", f"dir://{place}/other", member="x", guard="off")
 
 
 def _home_of_other_files(_: FederatedPSR, place: Path, __: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def node(tmp_path):
     """Make a member with 30 rows, published, and a peer that holds them."""
     url = f"dir://{tmp_path}/federation"
     with_home = FederatedPSR(home=tmp_path / "home", classes="late", decimals={"fee": 2})
-    with_home.create_federation("trial", url, on_recovery_key=lambda _: None)
+    with_home.create_federation("trial", url, guard="off", on_recovery_key=lambda _: None)
     peer = FederatedPSR(classes="late").join(*with_home.invite("peer"))
     with_home.partial_fit(_rows(), batch_id="one")
     for _ in range(3):

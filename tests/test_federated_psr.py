@@ -41,7 +41,7 @@ def _pulse(*nodes: FederatedPSR, rounds: int = 4) -> None:
 
 def _found(url: str, **settings: str) -> FederatedPSR:
     node = FederatedPSR(classes="high")
-    return node.create_federation("f", url, member="a", on_recovery_key=lambda _: None, **settings)
+    return node.create_federation("f", url, member="a", guard="off", on_recovery_key=lambda _: None, **settings)
 
 
 def _join(node: FederatedPSR, admin: FederatedPSR, name: str) -> FederatedPSR:
@@ -325,7 +325,7 @@ def test_a_home_works_without_a_federation(frame, tmp_path):
     node.partial_fit(frame[:100], batch_id="one")
     assert node.psr_ == PSR.from_rows(frame[:100], classes="high")
     keys: list[str] = []
-    node.create_federation("late", f"dir://{tmp_path}/late", on_recovery_key=keys.append)
+    node.create_federation("late", f"dir://{tmp_path}/late", guard="off", on_recovery_key=keys.append)
     assert len(keys[0].replace("-", "")) == 52
     assert node.pulse().status == "published"
     node.close()
@@ -360,7 +360,7 @@ def test_a_lost_home_is_replaced_by_invite(frame, url, tmp_path):
     b = _join(FederatedPSR(home=tmp_path / "b"), a, "b").partial_fit(frame[200:])
     _pulse(a, b)
     with pytest.raises(FederationError, match="already"):
-        FederatedPSR(classes="high").create_federation("f", url, member="c")
+        FederatedPSR(classes="high").create_federation("f", url, member="c", guard="off")
     b.close()
     shutil.rmtree(tmp_path / "b")
     b = _join(FederatedPSR(home=tmp_path / "b"), a, "b").partial_fit(frame[200:300])
@@ -389,7 +389,11 @@ def test_an_invite_is_clear_about_what_is_wrong(frame, url):
 
 def test_a_federation_has_admins_a_schedule_and_an_end(frame, url, capsys):
     """Promoting, rotating, a new schedule, a full sync, removing and leaving, as users call them."""
-    a = FederatedPSR(classes="high").create_federation("f", url, member="a", topology="centralised").partial_fit(frame)
+    a = (
+        FederatedPSR(classes="high")
+        .create_federation("f", url, member="a", topology="centralised", guard="off")
+        .partial_fit(frame)
+    )
     assert "Recovery key of federation 'f'" in capsys.readouterr().out
     b, c = _join(FederatedPSR(), a, "b"), _join(FederatedPSR(), a, "c")
     b.partial_fit(frame[:10]), c.partial_fit(frame[:20])
@@ -426,7 +430,9 @@ def test_a_federation_is_relayed_into_another(frame, url, tmp_path):
     b = _join(FederatedPSR(), a, "b").partial_fit(frame[100:200])
     _pulse(a, b)
     other = f"dir://{tmp_path}/other"
-    hub = FederatedPSR(classes="high").create_federation("g", other, member="hub", on_recovery_key=lambda _: None)
+    hub = FederatedPSR(classes="high").create_federation(
+        "g", other, member="hub", guard="off", on_recovery_key=lambda _: None
+    )
     hub.partial_fit(frame[200:300])
     spoke = _join(FederatedPSR(), hub, "spoke")
     for _ in range(2):

@@ -14,7 +14,7 @@ def test_a_late_joiner_may_keep_its_own_order_of_columns(tmp_path):
     url = (tmp_path / "federation").as_uri().replace("file:", "dir:", 1)
     early = (
         FederatedPSR(home=tmp_path / "early")
-        .create_federation("rows", url, on_recovery_key=print)
+        .create_federation("rows", url, guard="off", on_recovery_key=print)
         .partial_fit(rows[:12])
     )
     late = FederatedPSR(home=tmp_path / "late").join(*early.invite("late"))

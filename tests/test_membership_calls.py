@@ -81,7 +81,7 @@ def test_calls_take_these_arguments(name):
 def test_a_federation_has_the_schema_schedule_and_topology_that_it_was_created_with(place, tmp_path, topology):
     """All members have them with their welcome; rows that do not fit the schema are refused before they are learned."""
     a = place("a").create_federation(
-        "f", f"dir://{tmp_path}/f", schema=SCHEMA, schedule="1h", topology=topology, on_recovery_key=str
+        "f", f"dir://{tmp_path}/f", schema=SCHEMA, schedule="1h", topology=topology, guard="off", on_recovery_key=str
     )
     with pytest.raises(SchemaError, match=r"missing columns: \['fee'\]"):
         a.partial_fit(ROWS[["age"]])
@@ -95,12 +95,12 @@ def test_a_federation_has_the_schema_schedule_and_topology_that_it_was_created_w
         assert node.psr_ == PSR.from_rows(ROWS)
         assert node.psr_.names == ("age", "fee")
     with pytest.raises(SettingError, match="star"):
-        place("z").create_federation("g", f"dir://{tmp_path}/g", topology="star", on_recovery_key=str)
+        place("z").create_federation("g", f"dir://{tmp_path}/g", topology="star", guard="off", on_recovery_key=str)
 
 
 def test_several_admins_act_for_one_another(place, tmp_path):
     """While one is away another admits, rotates, removes; who was away catches up, and its word counts as before."""
-    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, on_recovery_key=str)
+    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, guard="off", on_recovery_key=str)
     b = join(a, place("b"), "b", admin=True).partial_fit(ROWS[:3])
     c = join(a, place("c"), "c").partial_fit(ROWS[3:6])
     pulse(a, b, c)
@@ -122,7 +122,9 @@ def test_several_admins_act_for_one_another(place, tmp_path):
 def test_the_recovery_key_is_shown_once_and_makes_a_member_the_only_admin(place, tmp_path):
     """With every admin's home gone, a member that has the key goes on as the admin, and nobody else can."""
     keys = []
-    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, on_recovery_key=keys.append)
+    a = place("a").create_federation(
+        "f", f"dir://{tmp_path}/f", schema=SCHEMA, guard="off", on_recovery_key=keys.append
+    )
     (key,) = keys
     b, c = (join(a, place(name), name).partial_fit(ROWS[:6]) for name in "bc")
     pulse(a, b, c)
@@ -146,7 +148,11 @@ def test_the_recovery_key_is_shown_once_and_makes_a_member_the_only_admin(place,
 @pytest.mark.parametrize("forget", [True, False])
 def test_leave_asks_whether_the_rows_stay_or_go(place, tmp_path, forget):
     """There is no default: rows of somebody who left go from all others, or are counted on; at home they stay."""
-    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, on_recovery_key=str).partial_fit(ROWS)
+    a = (
+        place("a")
+        .create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, guard="off", on_recovery_key=str)
+        .partial_fit(ROWS)
+    )
     b = join(a, place("b"), "b").partial_fit(ROWS[:5])
     pulse(a, b)
     with pytest.raises(TypeError, match="forget"):
@@ -162,7 +168,7 @@ def test_leave_asks_whether_the_rows_stay_or_go(place, tmp_path, forget):
 
 def test_both_sides_show_the_same_fingerprints(place, tmp_path):
     """What a node says of itself is what the admin, and everybody else, is shown of it when it is admitted."""
-    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, on_recovery_key=str)
+    a = place("a").create_federation("f", f"dir://{tmp_path}/f", schema=SCHEMA, guard="off", on_recovery_key=str)
     b = place("b").join(*a.invite("b"))
     admitted, welcomed = a.pulse().events, b.pulse().events
     assert admitted == (f"admitted 'b', fingerprint {b.fingerprint_}",)

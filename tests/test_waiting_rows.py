@@ -97,7 +97,7 @@ def test_small_batches_wait_as_rows_do(make, X, y, learned):
         lambda node: node.partial_fit(_X[:2], sample_weight=[1, 1]).forget(_X[:2]).psr_,
         lambda node: node.partial_fit(iter(_X[:2])).forget(_X[:2]).psr_,
         lambda node: node.partial_fit(PSR.from_rows(_X[:2])).forget(_X[:2]).psr_,
-        lambda node: node.create_federation("waiting", "memory://waiting-rows", member="one").psr_,
+        lambda node: node.create_federation("waiting", "memory://waiting-rows", member="one", guard="off").psr_,
     ],
 )
 def test_whoever_looks_sees_all_rows(look):
@@ -249,6 +249,6 @@ def test_homes_and_members_commit_each_batch(tmp_path, learned):
     with FederatedPSR(home=tmp_path / "home") as node:
         _one_by_one(node, _X[:5])
         assert node._store.local.n_rows == 5
-    member = FederatedPSR().create_federation("commit", "memory://commit-each", member="one")
+    member = FederatedPSR().create_federation("commit", "memory://commit-each", member="one", guard="off")
     assert _one_by_one(member, _X[:5])._store.local.n_rows == 5
     assert not learned

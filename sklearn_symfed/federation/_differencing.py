@@ -136,7 +136,7 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
     turnover : Turnover
         The turnover by now.
     earlier : iterable of Earlier
-        Every earlier release of the node.  Those over other columns are not compared.
+        Every earlier release of the node that held rows.  Those over other columns are not compared.
 
     Notes
     -----
@@ -146,7 +146,7 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
     exact rank is taken only if that is too small.
     """
     reasons = shortcomings(guard, psr)
-    if guard.changed_rows:
+    if guard.changed_rows and psr.n_rows:  # none at all tell nothing, whatever is known
         for release in _worth_comparing(turnover, earlier):
             old = release.load()
             if old.schema == psr.schema and old != psr:

@@ -19,7 +19,9 @@ from sklearn_symfed.exceptions import (
 )
 from sklearn_symfed.federation import _account
 from sklearn_symfed.federation._contract import Contract
+from sklearn_symfed.federation._guard import DEFAULT, Guard
 from sklearn_symfed.federation._invites import Invite, new_code, open_invite, seal_invite
+from sklearn_symfed.federation._ledger import Release
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation._pulsing import Pulsing, first_seq
@@ -55,6 +57,7 @@ class Federation(Pulsing):
         schema: Schema | None = None,
         topology: str = "decentralised",
         contract: Iterable[str] | None = None,
+        guard: Guard | str | None = None,
         on_recovery_key: Callable[[str], object],
         **means: Any,
     ) -> Self:
@@ -78,14 +81,18 @@ class Federation(Pulsing):
             Whether members send to all, or to the admins, who pass it on.
         contract : list of str, default=None
             Rules that hold for what each member publishes.
+        guard : Guard or "off", default=None
+            What every member's statistics must be like before they are published; by default `Guard()`.
         on_recovery_key : callable
             Is handed the recovery key, once, before the federation is there; a call that fails later, or is killed, is
             to be repeated, and hands out another.
         **means
-            `clock`, `random` and `opener`, as for the class.
+            `clock`, `random`, `opener` and `own_guard`, as for the class.
 
         Raises
         ------
+        SettingError
+            If this node's own guard is laxer than the federation's.
         FederationError
             If the node is a member already, or the place holds a federation already.
         SettingError
@@ -97,6 +104,9 @@ class Federation(Pulsing):
         """
         name, member = check_name(name, "federation"), check_name(member)
         parse_schedule(schedule)
+        guard = Guard.read(guard, DEFAULT)
+        if means.get("own_guard") is not None:
+            means["own_guard"].require_as_strict(guard)
         _require_no_member(store)
         if store.local is not None:
             if schema is not None:
@@ -118,6 +128,7 @@ class Federation(Pulsing):
                 contract=rules,
                 recovery=recovery,
                 random=random,
+                guard=guard,
             )
             on_recovery_key(recovery.text)  # first: whoever is killed here must not leave a federation without it
             return cls._begin(store, node, url, transport, means)
@@ -135,7 +146,7 @@ class Federation(Pulsing):
         invite, code : str
             As the admin's `invite` returned them.
         **means
-            `clock`, `random` and `opener`, as for the class.
+            `clock`, `random`, `opener` and `own_guard`, as for the class.
 
         Raises
         ------
@@ -241,6 +252,12 @@ class Federation(Pulsing):
         """Every member, this node included, by name; and those who left and let their rows stay."""
         with self._lock:
             return _account.members_of(self._node, self._store.heard, self._clock())
+
+    @property
+    def releases(self) -> list[Release]:
+        """Every release of this node's statistics, oldest first."""
+        with self._lock:
+            return self._store.ledger.releases
 
     def status(self) -> Status:
         """Return who is a member, who holds what of whom, and what went wrong last.  Never raises a kept error."""

@@ -44,6 +44,7 @@ CHANGES: dict[str, Layout] = {
         "schedule": text(32),
         "schema": optional(blob(MAX_SCHEMA_BYTES)),
         "contract": optional(blob(MAX_CONTRACT_BYTES)),
+        "guard": list_of(COUNTER, 16),  # thresholds below which nobody publishes
         "sign": KEY,
         "seal": SEAL_KEY,
         "recovery": KEY,

@@ -296,9 +296,7 @@ class Peers(Held):
 
     def publish(self) -> bool:
         """Make what was learned the newest version, if it changed and may be sent."""
-        if self._ahead is not None or self._reading or self.local is None or self.mismatch():
-            return False
-        psr = self._offered()
+        psr = self.offered
         if psr is None:
             return False
         if self.own.version >= MAX_COUNTER - 1:
@@ -308,8 +306,11 @@ class Peers(Held):
         self.shown = psr
         return True
 
-    def _offered(self) -> PSR | None:
-        """Return what is to be the next version: what was learned; no rows if others may not count the newest one."""
+    @property
+    def offered(self) -> PSR | None:
+        """What is to be the next version: what was learned; no rows if others may not count the newest one."""
+        if self._ahead is not None or self._reading or self.local is None or self.mismatch():
+            return None
         if self.schema is None:
             return None
         if self.held_back is None:

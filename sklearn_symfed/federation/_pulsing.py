@@ -25,6 +25,8 @@ from sklearn_symfed.exceptions import (
 )
 from sklearn_symfed.federation import _account
 from sklearn_symfed.federation._background import Background
+from sklearn_symfed.federation._differencing import Verdict
+from sklearn_symfed.federation._guard import Guard
 from sklearn_symfed.federation._learning import Learning
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._records import dumped, loaded
@@ -60,6 +62,8 @@ class Pulsing(Learning):
         Returns so many bytes.
     opener : callable, default=open_transport
         Turns URL and member into a transport.
+    own_guard : Guard, default=None
+        What this node asks of its statistics before they are published; by default what its federation does.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Pulsing(Learning):
         clock: Callable[[], float] = time.time,
         random: Random = os.urandom,
         opener: TransportFactory = open_transport,
+        own_guard: Guard | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -80,6 +85,8 @@ class Pulsing(Learning):
         self._closed = False
         self._last_error: str | None = None
         self._unsendable: str | None = None
+        self._own_guard = own_guard
+        self._judged: tuple[object, Verdict] = ((), Verdict(()))
         self._interval: float | None = None
         if node is None:
             self._load()
@@ -108,7 +115,7 @@ class Pulsing(Learning):
     def pending(self) -> str | None:
         """What keeps this node from publishing; None if nothing."""
         with self._lock:
-            return _account.pending_of(self._node) or self._unsendable
+            return _account.pending_of(self._node) or self._unsendable or self._held_back
 
     def _change(self, action: Callable[[], None]) -> None:
         with self._ready():
@@ -233,10 +240,13 @@ class Pulsing(Learning):
     def _send(self, tally: _account.Tally) -> None:
         """Publish, and commit version and sequence numbers before anybody can have seen them."""
         transport = self._carrier()
-        if self._node.is_member and self._node.peers.publish():
+        released = self._node.is_member and self._may_leave() and self._node.peers.publish()
+        if released:
             tally.published = not self._node.peers.others_names
         messages = self._node.outgoing()
         with self._store.transaction():
+            if released:
+                self._write_down()
             self._save()
         too_large = None
         try:
@@ -259,6 +269,48 @@ class Pulsing(Learning):
         self._node.sent(message)
         tally.count(message)
         return None
+
+    # -- the guard ---------------------------------------------------------------------------------------------------
+
+    @property
+    def guard(self) -> Guard:
+        """What is asked of statistics before they are published: the federation's, or this node's own, stricter one.
+
+        Raises
+        ------
+        SettingError
+            If this node's own is laxer.
+        """
+        guard = self._node.roster.guard
+        if self._own_guard is not None:
+            self._own_guard.require_as_strict(guard)
+            guard = self._own_guard
+        return guard
+
+    def _may_leave(self) -> bool:
+        """Ask the guard whether what is to be published may be, and keep its reasons if not."""
+        guard, offered, ledger = self.guard, self._node.peers.offered, self._store.ledger
+        if not guard or offered is None:
+            self._judged = ((), Verdict(()))
+            return True
+        asked = (offered.digest, guard, ledger.turnover, len(ledger))
+        if self._judged[0] != asked:
+            self._judged = (asked, ledger.judge(guard, offered))
+            if not self._judged[1]:
+                rules = sorted({reason.rule for reason in self._judged[1].reasons})
+                _log.warning("%r publishes nothing new: its guard holds it back by %s", self.member, ", ".join(rules))
+        return bool(self._judged[1])
+
+    @property
+    def _held_back(self) -> str | None:
+        """Say why the guard held back what the newest pulse would have published."""
+        return None if self._node.admitted and self._node.peers.published else str(self._judged[1]) or None
+
+    def _write_down(self) -> None:
+        """Enter a release into the ledger, in the transaction that comes before it is sent."""
+        node, psr = self._node, self._node.peers.shown
+        assert psr is not None
+        self._store.ledger.add(self._clock(), node.federation.hex(), node.peers.mark, psr, keep=bool(self.guard))
 
     def _carrier(self) -> Transport:
         if self._transport is None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from sklearn_symfed.exceptions import FederationError, SymfedError
+from sklearn_symfed.exceptions import FederationError, SettingError, SymfedError
 from sklearn_symfed.federation._contract import Contract
 from sklearn_symfed.federation._fields import MAX_MEMBERS
+from sklearn_symfed.federation._guard import Guard
 from sklearn_symfed.federation._keys import PublicKeys
 from sklearn_symfed.federation._links import Link
 from sklearn_symfed.federation._schedule import parse_schedule
@@ -57,6 +58,8 @@ class Roster:
         As the admins fixed them.
     schema, contract : bytes or None
         As the admins fixed them; encoded elsewhere.
+    guard : Guard
+        What the statistics of every member must be like before they are published: as the founder fixed it.
     recovery : bytes
         Public key of the recovery key.
     members : mapping of str to RosterMember
@@ -79,6 +82,7 @@ class Roster:
     schedule: str
     schema: bytes | None
     contract: bytes | None
+    guard: Guard
     recovery: bytes
     members: Mapping[str, RosterMember]
     former: Mapping[str, Former]
@@ -229,10 +233,15 @@ def _founded(link: Link) -> Roster:
     if not link.is_signed(values["sign"]) or values["topology"] not in TOPOLOGIES:
         raise RosterError("the founding of a federation is not signed by its founder")
     _check(values["schedule"], values["schema"], values["contract"])
+    try:
+        guard = Guard.of(values["guard"])
+    except SettingError as error:
+        raise RosterError(str(error)) from None
     founder = RosterMember(PublicKeys(values["sign"], values["seal"]), admin=True, since=0)
     return Roster(
         federation=federation_of(link),
         **{key: values[key] for key in ("name", "topology", "schedule", "schema", "contract", "recovery")},
+        guard=guard,
         members={link.signer: founder},
         former={},
         epoch=1,

@@ -17,6 +17,7 @@ from sklearn_symfed.federation._envelope import commitment_of
 from sklearn_symfed.federation._events import (
     RosterChanged,
 )
+from sklearn_symfed.federation._guard import OFF, Guard
 from sklearn_symfed.federation._invites import Invite
 from sklearn_symfed.federation._keys import Identity, PublicKeys
 from sklearn_symfed.federation._links import Link, signed_link
@@ -108,6 +109,7 @@ class Standing:
         contract: Contract | None = None,
         recovery: RecoveryKey,
         random: Random,
+        guard: Guard = OFF,
     ) -> Self:
         """Found a federation, as its first admin."""
         if topology not in TOPOLOGIES:
@@ -120,6 +122,7 @@ class Standing:
             "schedule": schedule,
             "schema": None if schema is None else encoded_schema(schema),
             "contract": None if contract is None else contract.to_bytes(),
+            "guard": guard.thresholds,
             "sign": identity.public.sign,
             "seal": identity.public.seal,
             "recovery": recovery.public,

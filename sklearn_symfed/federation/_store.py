@@ -19,8 +19,10 @@ from typing import Any, Self
 
 from sklearn_symfed.exceptions import FederationError, StoreError, SymfedError
 from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
+from sklearn_symfed.federation._differencing import Turnover
 from sklearn_symfed.federation._home import DATABASE, place, prepare, read_seed, write_seed
 from sklearn_symfed.federation._keys import Identity
+from sklearn_symfed.federation._ledger import Ledger
 from sklearn_symfed.federation._slots import Slot, Word
 from sklearn_symfed.federation._tables import connected, create, take
 from sklearn_symfed.psr import PSR
@@ -40,6 +42,8 @@ class Store:
         The folder; None for a store in memory.
     local : PSR or None
         What this node has learned; None until it has learned anything.
+    ledger : Ledger
+        What this node has released, and how many rows it ever learned and forgot.
     """
 
     def __init__(self, connection: sqlite3.Connection, home: Path | None) -> None:
@@ -49,6 +53,7 @@ class Store:
         self._identity: Identity | None = None
         weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
         self._local = _undamaged(self.get("local"), self.get("local_digest"))
+        self._turnover = Turnover.from_bytes(self.get("turnover"))
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | None = None, *, must_exist: bool = False) -> Self:
@@ -117,6 +122,10 @@ class Store:
         return self._local
 
     @property
+    def ledger(self) -> Ledger:
+        return Ledger(self._rows, self._write, self._turnover)
+
+    @property
     def batches(self) -> dict[str, str]:
         """The batches that were learned by name and not forgotten: identifier -> digest of the batch."""
         return dict(self._rows("SELECT id, digest FROM batches WHERE digest IS NOT NULL"))
@@ -146,8 +155,8 @@ class Store:
             with self.transaction():
                 if batch_id is not None:
                     self._execute("INSERT OR REPLACE INTO batches VALUES (?, ?)", batch_id, psr.digest)
-                self._write_local(local)
-            self._local = local
+                turnover = self._write_local(local, self._turnover.learned(psr))
+            self._local, self._turnover = local, turnover
             return True
 
     def forget(self, psr: PSR, batch_id: str | None = None) -> bool:
@@ -181,18 +190,20 @@ class Store:
             with self.transaction():
                 if batch_id is not None:
                     self._execute("UPDATE batches SET digest = NULL WHERE id = ?", batch_id)
-                self._write_local(local)
-            self._local = local
+                turnover = self._write_local(local, self._turnover.forgotten(psr))
+            self._local, self._turnover = local, turnover
             return True
 
     def reset(self, psr: PSR | None = None) -> bool:
         """Drop what was learned, with all named batches, and take `psr` in its place."""
         with self._lock:
+            turnover = self._turnover
+            turnover = turnover if self._local is None else turnover.forgotten(self._local)
             with self.transaction():
                 self._execute("UPDATE batches SET digest = NULL")
                 self._execute("DELETE FROM sources")
-                self._write_local(psr)
-            self._local = psr
+                turnover = self._write_local(psr, turnover if psr is None else turnover.learned(psr))
+            self._local, self._turnover = psr, turnover
             return True
 
     @property
@@ -212,16 +223,16 @@ class Store:
             found = self._rows("SELECT digest, psr, origins FROM sources WHERE id = ?", source)
             if found and (found[0][0], found[0][2]) == (psr.digest, origins):
                 return False
-            local = psr if self._local is None else self._local + psr
+            local, turnover = psr if self._local is None else self._local + psr, self._turnover.learned(psr)
             if found:
                 old = _undamaged(found[0][1], found[0][0])
                 assert old is not None
-                local = local - old
+                local, turnover = local - old, turnover.forgotten(old)
             with self.transaction():
                 row = (source, psr.digest, psr.to_bytes(), origins)
                 self._execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", *row)
-                self._write_local(local)
-            self._local = local
+                turnover = self._write_local(local, turnover)
+            self._local, self._turnover = local, turnover
             return True
 
     def _digest_of(self, batch_id: str | None) -> str | None:
@@ -232,11 +243,15 @@ class Store:
         found = self._rows("SELECT digest FROM batches WHERE id = ?", batch_id)
         return found[0][0] if found else None
 
-    def _write_local(self, psr: PSR | None) -> None:
-        if self.home is not None:
-            with self.transaction():
+    def _write_local(self, psr: PSR | None, turnover: Turnover) -> Turnover:
+        with self.transaction():
+            if self.home is not None:
                 self.set("local", None if psr is None else psr.to_bytes())
                 self.set("local_digest", None if psr is None else psr.digest)
+                self.set("turnover", turnover.to_bytes())
+            if psr is not None:
+                self.ledger.hold(psr, turnover)
+        return turnover
 
     # -- membership and peers ----------------------------------------------------------------------------------------
 
@@ -312,8 +327,8 @@ class Store:
                 row = (member, word.seq, view_bytes(word.view), heard)
                 self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?)", *row)
 
-    def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest")) -> None:
-        """Drop all that belongs to a membership; what was learned stays."""
+    def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest", "turnover")) -> None:
+        """Drop all that belongs to a membership; what was learned stays, and the ledger of what was released."""
         with self.transaction():
             for table in ("slots", "words"):
                 self._execute(f"DELETE FROM {table}")  # noqa: S608 - one of two words
@@ -337,6 +352,10 @@ class Store:
 
     def _execute(self, statement: str, *values: object) -> None:
         self._connection.execute(statement, values)
+
+    def _write(self, statement: str, *values: object) -> None:
+        with self.transaction():
+            self._execute(statement, *values)
 
 
 def _undamaged(blob: bytes | None, digest: str | None) -> PSR | None:

@@ -15,7 +15,7 @@ from sklearn_symfed.federation._home import sweep
 __all__ = ["connected", "create", "take"]
 
 _APPLICATION = 0x73796D66
-_FORMAT = 2
+_FORMAT = 3
 _SINCE = "0.1.0"
 """The release that brought this format."""
 
@@ -25,6 +25,9 @@ _TABLES = (
     "CREATE TABLE sources (id TEXT PRIMARY KEY, digest TEXT, psr BLOB, origins BLOB)",
     "CREATE TABLE slots (member TEXT PRIMARY KEY, entry BLOB, psr BLOB)",
     "CREATE TABLE words (member TEXT PRIMARY KEY, seq INTEGER, view BLOB, heard REAL)",
+    """CREATE TABLE releases (id INTEGER PRIMARY KEY, at REAL, federation TEXT, incarnation INTEGER, version INTEGER,
+    n_rows INTEGER, digest TEXT, learned INTEGER, forgotten INTEGER, turnover BLOB, psr BLOB)""",
+    "CREATE INDEX releases_by_digest ON releases (digest)",
     "CREATE TABLE refusals (id INTEGER PRIMARY KEY, at REAL, member TEXT, reason TEXT)",
 )
 

@@ -87,7 +87,7 @@ class Player:
     def create(self, node: FederatedPSR) -> None:
         if not node.is_member:
             url = (self.world / "share").as_uri().replace("file", "dir", 1)
-            node.create_federation("f", url, on_recovery_key=self.write_down)
+            node.create_federation("f", url, guard="off", on_recovery_key=self.write_down)
 
     def write_down(self, key: str) -> None:
         with (self.world / "keys").open("a") as file:

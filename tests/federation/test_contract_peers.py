@@ -364,6 +364,7 @@ def pair(tmp_path):
         "flights",
         url,
         schema=Schema(["delay"], classes="late"),
+        guard="off",
         contract=["count()>=20", "0 < mean('delay', 'late', True) <= 30"],
         on_recovery_key=str,
     )
@@ -451,10 +452,10 @@ def test_rules_are_refused_when_they_are_written():
     """A wrong rule founds no federation and changes no contract; rows of other columns than its are not learned."""
     node, url = FederatedPSR(), f"memory://{uuid.uuid4()}"
     with pytest.raises(SettingError, match="Rule 1 of the contract: Got a rule with a computation at line 1, column 1"):
-        node.create_federation("f", url, member="a", contract=["count() >> 3"], on_recovery_key=str)
+        node.create_federation("f", url, member="a", contract=["count() >> 3"], guard="off", on_recovery_key=str)
     with pytest.raises(NotAMemberError):
         node.contract_  # noqa: B018 - it is a property
-    node.create_federation("f", url, member="a", contract=['mean("fare") > 1'], on_recovery_key=str)
+    node.create_federation("f", url, member="a", contract=['mean("fare") > 1'], guard="off", on_recovery_key=str)
     with pytest.raises(FederationError, match="an unknown column"):
         node.partial_fit(pd.DataFrame({"tip": [1.0]}))
     node.partial_fit(pd.DataFrame({"fare": [2.0]}))

@@ -47,7 +47,7 @@ def clock():
 
 
 def founder(url, member="a", *, name="f", home=None, clock=lambda: 1000.0, opener=open_transport, **settings):
-    keys = {"on_recovery_key": lambda _: None, "schema": A.schema, **settings}
+    keys = {"on_recovery_key": lambda _: None, "schema": A.schema, "guard": "off", **settings}
     return Federation.create(Store.open(home), name, url, member, clock=clock, opener=opener, **keys)
 
 
@@ -260,16 +260,16 @@ def test_create_and_join_misuse(url, tmp_path):
     wrong = [("", url, "a"), ("f", url, ""), ("f", url, "a", "sometimes"), ("f", "ftp://x", "a")]
     for arguments in wrong:
         with pytest.raises(SettingError):
-            Federation.create(store, *arguments, on_recovery_key=keys.append)
+            Federation.create(store, *arguments, guard="off", on_recovery_key=keys.append)
     with pytest.raises(SettingError, match="topology"):
-        Federation.create(store, "f", url, "a", topology="star", on_recovery_key=keys.append)
+        Federation.create(store, "f", url, "a", topology="star", guard="off", on_recovery_key=keys.append)
     other = Store.open()
     other.learn(A)
     with pytest.raises(SchemaError):
-        Federation.create(other, "f", url, "a", schema=Schema(["z"]), on_recovery_key=keys.append)
+        Federation.create(other, "f", url, "a", schema=Schema(["z"]), guard="off", on_recovery_key=keys.append)
     assert Federation.reopen(store) is None
     missing = (tmp_path / "missing").as_uri().replace("file", "dir", 1)
-    a = Federation.create(store, "f", missing, "a", on_recovery_key=keys.append)
+    a = Federation.create(store, "f", missing, "a", guard="off", on_recovery_key=keys.append)
     assert len(keys) == 1
     with pytest.raises(FederationError, match="already 'a'"):
         Federation.join(store, *a.invite("b"))
@@ -294,7 +294,7 @@ def test_share_that_is_away_for_a_while(tmp_path):
     share = tmp_path / "share"
     url = share.as_uri().replace("file", "dir", 1)
     with Store.open(tmp_path / "home") as store:
-        Federation.create(store, "f", url, "a", schema=A.schema, on_recovery_key=str).close()
+        Federation.create(store, "f", url, "a", schema=A.schema, guard="off", on_recovery_key=str).close()
         share.rename(tmp_path / "away")
         a = Federation.reopen(store)
         a.learn(A)
@@ -376,7 +376,7 @@ def test_create_in_an_inhabited_place(pair, tmp_path):
     store = Store.open()
     for url, members in ((pair[0].url, "'a', 'b'"), (place, "'a'")):
         with pytest.raises(FederationError, match=rf"holds a federation already \(members {members}\): join it"):
-            Federation.create(store, "g", url, "z", on_recovery_key=str)
+            Federation.create(store, "g", url, "z", guard="off", on_recovery_key=str)
     assert Federation.reopen(store) is None
     assert [path.name for path in tmp_path.iterdir()] == ["inbox-a"]
 
@@ -762,7 +762,7 @@ def test_nobody_founds_a_federation_whose_recovery_key_was_not_handed_out(url):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Federation.create(store, "f", url, "a", on_recovery_key=fail)
+        Federation.create(store, "f", url, "a", guard="off", on_recovery_key=fail)
     assert Federation.reopen(store) is None
-    a = Federation.create(store, "f", url, "a", schema=A.schema, on_recovery_key=lambda _: None)
+    a = Federation.create(store, "f", url, "a", schema=A.schema, guard="off", on_recovery_key=lambda _: None)
     assert a.is_member

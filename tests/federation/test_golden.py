@@ -42,10 +42,10 @@ def test_invites_of_version_1():
     assert said == PROTOCOL["opened"]
 
 
-def test_homes_of_format_2(tmp_path):
+def test_homes_of_format_3(tmp_path):
     """A home holds its member, what it learned, and what it held of the others."""
     home = tmp_path / "home"
-    shutil.copytree(GOLDEN / "home-2", home)
+    shutil.copytree(GOLDEN / "home-3", home)
     (home / "identity.key").chmod(0o600)
     with Store.open(home) as store:
         node = Federation.reopen(store, clock=lambda: 1_700_000_100.0)

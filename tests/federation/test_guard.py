@@ -1,8 +1,12 @@
-"""The disclosure guard: attacks that work without it and find nothing with it, and each of its rules at its edge."""
+"""The disclosure guard: attacks that work without it and find nothing with it, and each of its rules at its edge.
+
+Attacks are carried out twice: on the rules alone, and on what a real node's peer holds of it.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_symfed import FederatedPSR
 from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.federation import _differencing
 from sklearn_symfed.federation._differencing import Earlier, Turnover, judge
@@ -47,9 +52,43 @@ class House:
         verdict = judge(self.guard, local, self.turnover, self.earlier)
         if not verdict:
             return f"pending: {verdict}"
-        self.earlier.append(Earlier(f"version {len(self.earlier) + 1}", self.turnover, lambda: local))
+        self.earlier.append(Earlier(f"release {len(self.earlier) + 1}", self.turnover, lambda: local))
         self.seen.append(local)
         return "published"
+
+
+class Node:
+    """A real node, and a peer that looks at what it publishes."""
+
+    def __init__(self, guard: Guard) -> None:
+        url = f"memory://{uuid.uuid4()}"
+        self.node = FederatedPSR().create_federation("f", url, member="a", guard=guard, on_recovery_key=lambda _: None)
+        self.peer = FederatedPSR().join(*self.node.invite("b"))
+        for _ in range(3):
+            self.node.pulse(), self.peer.pulse()
+        self.seen: list[PSR] = []
+
+    def learn(self, psr: PSR) -> None:
+        self.node.partial_fit(psr)
+
+    def forget(self, psr: PSR) -> None:
+        self.node.forget(psr)
+
+    def pulse(self) -> str:
+        before = self.node.status().version
+        report = self.node.pulse()
+        self.peer.pulse()
+        if report.version > before:
+            self.seen.append(self.peer.psr_of("a"))
+        elif self.seen:
+            assert self.peer.psr_of("a") == self.seen[-1]
+        assert len(self.node.releases_) == report.version
+        return report.status
+
+
+@pytest.fixture(params=[House, Node])
+def place(request: pytest.FixtureRequest) -> type[House | Node]:
+    return request.param
 
 
 def people(n_rows: int, seed: int = 0) -> np.ndarray:
@@ -77,26 +116,26 @@ VICTIM = np.array([[44, 7, 1]])
 # -- attacks ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_row_is_recovered_from_two_pulses_without_the_guard() -> None:
+def test_one_row_is_recovered_from_two_pulses_without_the_guard(place) -> None:
     """A row that was learned between two pulses is the difference of what was published, unless it waits for others."""
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(people(40)))
         assert house.pulse() == "published"
         house.learn(psr_of(VICTIM))
         answer = house.pulse()
         if guard:
-            assert "1 of 10 rows learned since version 1 (learn 9 more)" in answer
+            assert "1 of 10 rows learned since release 1 (learn 9 more)" in answer
             assert len(house.seen) == 1
         else:
             assert attacks.one_more(*house.seen) == VICTIM[0].tolist()
 
 
-def test_one_row_is_recovered_from_three_pulses_without_the_guard() -> None:
+def test_one_row_is_recovered_from_three_pulses_without_the_guard(place) -> None:
     """Pulses one and three are compared, too: twenty rows learned and nineteen forgotten leave one."""
     added = np.vstack([people(19, seed=1), VICTIM])
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(people(60)))
         assert house.pulse() == "published"
         house.learn(psr_of(added))
@@ -104,35 +143,35 @@ def test_one_row_is_recovered_from_three_pulses_without_the_guard() -> None:
         house.forget(psr_of(added[:-1]))
         answer = house.pulse()
         if guard:
-            assert "the difference from version 1 tells of 1 of 4 rows" in answer
-            assert "version 2" not in answer
+            assert "the difference from release 1 tells of 1 of 4 rows" in answer
+            assert "release 2" not in answer
             assert len(house.seen) == 2
         else:
             assert attacks.one_more(house.seen[0], house.seen[2]) == VICTIM[0].tolist()
 
 
-def test_one_row_is_recovered_by_forgetting_and_relearning_without_the_guard() -> None:
+def test_one_row_is_recovered_by_forgetting_and_relearning_without_the_guard(place) -> None:
     """Forty rows forgotten and thirty-nine of them learned again are one row, however many were moved."""
     rows = np.vstack([people(39), VICTIM])
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(np.vstack([people(60, seed=1), rows])))
         assert house.pulse() == "published"
         house.forget(psr_of(rows))
         house.learn(psr_of(rows[:-1]))
         answer = house.pulse()
         if guard:
-            assert "the difference from version 1 tells of 1 of 4 rows" in answer
+            assert "the difference from release 1 tells of 1 of 4 rows" in answer
             assert len(house.seen) == 1
         else:
             assert attacks.one_less(*house.seen) == VICTIM[0].tolist()
 
 
-def test_a_corrected_row_is_recovered_before_and_after_without_the_guard() -> None:
+def test_a_corrected_row_is_recovered_before_and_after_without_the_guard(place) -> None:
     """A batch that is forgotten, and learned again with one row corrected, tells that row twice if columns are few."""
     old, new = np.array([[44, 7]]), np.array([[45, 3]])
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(np.vstack([people(60)[:, :2], old])))
         assert house.pulse() == "published"
         house.forget(psr_of(np.vstack([people(60)[:39, :2], old])))
@@ -145,12 +184,12 @@ def test_a_corrected_row_is_recovered_before_and_after_without_the_guard() -> No
             assert attacks.corrected(*house.seen) == (old[0].tolist(), new[0].tolist())
 
 
-def test_a_single_member_of_a_level_is_recovered_without_the_guard() -> None:
+def test_a_single_member_of_a_level_is_recovered_without_the_guard(place) -> None:
     """Products with a column that is one in a single row are that row; the column is named, and what helps."""
     rows = people(40)
     rows[:, 2] = 0
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(np.vstack([rows, VICTIM])))
         answer = house.pulse()
         if guard:
@@ -160,11 +199,11 @@ def test_a_single_member_of_a_level_is_recovered_without_the_guard() -> None:
             assert attacks.single_member(house.seen[0], "x2") == VICTIM[0].tolist()
 
 
-def test_all_rows_are_recovered_where_there_are_fewer_than_columns_without_the_guard() -> None:
+def test_all_rows_are_recovered_where_there_are_fewer_than_columns_without_the_guard(place) -> None:
     """Twelve rows of twenty whole numbers are read from their products, every one."""
     rows = np.random.default_rng(0).integers(0, 100, (12, 20))
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(rows))
         answer = house.pulse()
         if guard:
@@ -174,12 +213,12 @@ def test_all_rows_are_recovered_where_there_are_fewer_than_columns_without_the_g
             assert sorted(attacks.all_rows(house.seen[0])) == sorted(rows.tolist())
 
 
-def test_an_outlier_that_outweighs_all_others_is_recovered_without_the_guard() -> None:
+def test_an_outlier_that_outweighs_all_others_is_recovered_without_the_guard(place) -> None:
     """One income of a billion among small ones tells itself, and age and dose of whoever has it."""
     rows = np.column_stack([people(60)[:, :2], np.arange(60) % 7])
     rich = np.array([[44, 7, 10**9]])
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(np.vstack([rows, rich])))
         answer = house.pulse()
         if guard:
@@ -189,16 +228,16 @@ def test_an_outlier_that_outweighs_all_others_is_recovered_without_the_guard() -
             assert attacks.outlier(house.seen[0], "x2") == rich[0].tolist()
 
 
-def test_each_attack_is_possible_within_a_class() -> None:
+def test_each_attack_is_possible_within_a_class(place) -> None:
     """Statistics of each class are published, so each class is held to the same: a change of one row in one of them."""
     for guard in (OFF, DEFAULT):
-        house = House(guard)
+        house = place(guard)
         house.learn(psr_of(people(80), np.arange(80) % 2))
         assert house.pulse() == "published"
         house.learn(psr_of(np.vstack([people(30, seed=1), VICTIM]), np.array([0] * 30 + [1])))
         answer = house.pulse()
         if guard:
-            assert "1 of 10 rows of class 1 learned since version 1" in answer
+            assert "1 of 10 rows of class 1 learned since release 1" in answer
             assert len(house.seen) == 1
         else:
             before, after = (psr.by_class()[1] for psr in house.seen)
@@ -303,7 +342,7 @@ def test_as_many_rows_as_columns_are_learned_or_forgotten_at_once(
         house.learn(batch)
     assert house.pulse() == "published"
     (house.forget if forget else house.learn)(batch)
-    done = f"{n_rows} of {need} rows {'forgotten' if forget else 'learned'} since version 1"
+    done = f"{n_rows} of {need} rows {'forgotten' if forget else 'learned'} since release 1"
     assert (done in house.pulse()) == (n_rows < need)
 
 
@@ -314,7 +353,7 @@ def test_rows_that_are_learned_and_forgotten_count_each_on_its_own() -> None:
     assert house.pulse() == "published"
     house.learn(psr_of(people(100, seed=1)))
     house.forget(psr_of(people(60)[:3]))
-    assert "3 of 10 rows forgotten since version 1 (forget 7 more)" in house.pulse()
+    assert "3 of 10 rows forgotten since release 1 (forget 7 more)" in house.pulse()
     house.forget(psr_of(people(60)[3:10]))
     assert house.pulse() == "published"
 

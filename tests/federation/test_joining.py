@@ -56,7 +56,9 @@ def url_of(scheme, tmp_path):
 
 
 def founder(url, clock=lambda: 1000.0, schema=ROWS.schema, **means):
-    return Federation.create(Store.open(), "f", url, "a", schema=schema, clock=clock, on_recovery_key=str, **means)
+    return Federation.create(
+        Store.open(), "f", url, "a", schema=schema, clock=clock, guard="off", on_recovery_key=str, **means
+    )
 
 
 def joiner(invite, clock=lambda: 1000.0, *, rows=None, **means):

@@ -142,7 +142,9 @@ def slot_of(version, psr):
 def nodes():
     """Return three real nodes, converged, each with a row."""
     url = f"memory://{uuid.uuid4()}"
-    a = Federation.create(Store.open(), "f", url, "a", schema=ROWS[0].schema, clock=lambda: 1e3, on_recovery_key=str)
+    a = Federation.create(
+        Store.open(), "f", url, "a", schema=ROWS[0].schema, clock=lambda: 1e3, guard="off", on_recovery_key=str
+    )
     found = [a, *(Federation.join(Store.open(), *a.invite(name), clock=lambda: 1e3) for name in "bc")]
     pulse(found)
     for node, psr in zip(found, ROWS, strict=False):
@@ -210,7 +212,14 @@ def federation(*names):
     """Return nodes of a federation of their own, converged."""
     url = f"memory://{uuid.uuid4()}"
     first = Federation.create(
-        Store.open(), url[9:15], url, names[0], schema=ROWS[0].schema, clock=lambda: 1e3, on_recovery_key=str
+        Store.open(),
+        url[9:15],
+        url,
+        names[0],
+        schema=ROWS[0].schema,
+        clock=lambda: 1e3,
+        guard="off",
+        on_recovery_key=str,
     )
     found = [first, *(Federation.join(Store.open(), *first.invite(name), clock=lambda: 1e3) for name in names[1:])]
     pulse(found)

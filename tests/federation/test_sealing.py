@@ -36,7 +36,7 @@ def net():
 FOLDER = Path(sklearn_symfed.federation.__file__).parent
 SHELL = {
     *("__init__", "_account", "_background", "_federation", "_home", "_learning", "_pulsing", "_records", "_report"),
-    *("_store", "_tables"),
+    *("_ledger", "_store", "_tables"),
 }
 CORE = {path.stem for path in FOLDER.glob("_*.py")} - SHELL
 OUTSIDE = {

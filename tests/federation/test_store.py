@@ -187,11 +187,11 @@ def test_newer_home_is_refused(tmp_path):
     """A home that a newer release wrote says so."""
     Store.open(tmp_path / "home").close()
     database = sqlite3.connect(tmp_path / "home" / DATABASE)
-    database.execute("PRAGMA user_version = 3")
+    database.execute("PRAGMA user_version = 4")
     database.execute("UPDATE format SET since = '7.8.9'")
     database.commit()
     database.close()
-    with pytest.raises(FormatError, match=r"format 3, but this release reads format 2; install sklearn-symfed 7\.8\.9"):
+    with pytest.raises(FormatError, match=r"format 4, but this release reads format 3; install sklearn-symfed 7\.8\.9"):
         Store.open(tmp_path / "home")
 
 

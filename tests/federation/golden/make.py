@@ -79,7 +79,7 @@ def home(folder: Path) -> None:
         return {"random": chance.randbytes, "clock": lambda: float(next(clock))}
 
     url = "memory://golden"
-    a = Federation.create(Store.open(), "golden", url, "a", on_recovery_key=str, **means())
+    a = Federation.create(Store.open(), "golden", url, "a", guard="off", on_recovery_key=str, **means())
     a.learn(PSR.from_rows([[1.0, 2.0]]), "one")
     with Store.open(folder) as store:
         b = Federation.join(store, *a.invite("b"), **means())
