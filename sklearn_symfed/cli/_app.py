@@ -8,7 +8,7 @@ import typer
 
 import sklearn_symfed
 from sklearn_symfed.cli._demo import demo
-from sklearn_symfed.cli._founding import create, invite, join, leave, promote, recover, remove, resume, rotate
+from sklearn_symfed.cli._founding import contract, create, invite, join, leave, promote, recover, remove, resume, rotate
 from sklearn_symfed.cli._learning import forget, learn
 from sklearn_symfed.cli._models import describe, fit, predict
 from sklearn_symfed.cli._session import EXIT_CODES, Commands
@@ -46,6 +46,6 @@ def symfed(
 
 for command in (
     *(create, invite, join, learn, forget, pulse, status, members, log, digest),
-    *(describe, fit, predict, demo, promote, remove, rotate, leave, resume, recover),
+    *(describe, fit, predict, demo, promote, remove, rotate, contract, leave, resume, recover),
 ):
     app.command()(command)

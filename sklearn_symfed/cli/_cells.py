@@ -122,13 +122,13 @@ def _first_failure(cast: Cast, text: Any) -> int:
 
 
 def _require_unrounded(text: Any, numbers: Any, where: str, first: int) -> None:
-    large = pc.greater(pc.abs(numbers), _EXACT_IN_FLOAT64)
+    large = pc.greater_equal(pc.abs(numbers), _EXACT_IN_FLOAT64)
     if not pc.any(large).as_py():
         return
     integers = pc.and_(large, pc.match_substring_regex(text, r"^[+-]?\d+$"))
     if pc.any(integers).as_py():
         row = first + pc.index(integers, True).as_py() + 1
         raise DataError(
-            f"{where}, row {row} (counted from 1, without the header) holds an integer beyond 2**53 among decimals, "
-            "but expected one type: it would be rounded."
+            f"{where}, row {row} (counted from 1, without the header) holds an integer of 2**53 or more among "
+            "decimals, but expected one type: it would be rounded."
         )

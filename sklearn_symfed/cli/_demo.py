@@ -12,7 +12,7 @@ import pyarrow as pa
 import typer
 from sklearn.datasets import load_diabetes
 
-from sklearn_symfed import FederatedPSR, FederatedRidge, fitted_digests
+from sklearn_symfed import PSR, FederatedPSR, FederatedRidge, fitted_digests
 from sklearn_symfed.cli._session import AsJson, answer, say
 from sklearn_symfed.cli._tables import show, status_table
 from sklearn_symfed.cli._watching import snapshot
@@ -40,8 +40,7 @@ def demo(as_json: AsJson = False) -> None:
             for node in nodes:
                 node.close()
     everything = pa.concat_tables(parts.values())
-    features = [name for name in everything.column_names if name != target]
-    central = FederatedRidge().fit(everything.select(features), everything[target].to_numpy())
+    central = FederatedRidge().fit(PSR.from_rows(everything), target)
     equal = all(fitted_digests(model) == fitted_digests(central) for model in models)
     document = {
         "data": what,

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from sklearn_symfed import FederatedPSR
-from sklearn_symfed.cli._session import Exit, Home, opened, say, secret, write_secret
+from sklearn_symfed.cli._session import AsJson, Exit, Home, answer, opened, say, secret, split, write_secret
 
-__all__ = ["create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
+__all__ = ["contract", "create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
 
 
 class Topology(StrEnum):
@@ -33,6 +33,9 @@ def create(
     member: Annotated[str | None, typer.Option(help="Name of this node; by default that of its home.")] = None,
     schedule: Annotated[str, typer.Option(help="How often members pulse: 30s, 5m, 1h, 1d.")] = "30s",
     topology: Annotated[Topology, typer.Option(help="Send to all, or through the admins.")] = Topology.decentralised,
+    contract: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="A rule on what members publish. May be repeated.")
+    ] = None,
     recovery_key_to: NewFile = None,
 ) -> None:
     """Found a federation, and be its first member and admin.
@@ -50,7 +53,13 @@ def create(
 
     with opened(home, create=True) as node:
         node.create_federation(
-            name, url, member=member, schedule=schedule, topology=topology.value, on_recovery_key=hand_out
+            name,
+            url,
+            member=member,
+            schedule=schedule,
+            topology=topology.value,
+            contract=contract,
+            on_recovery_key=hand_out,
         )
         say(f"Created federation {name!r} as {node.status().member!r}, fingerprint {node.fingerprint_}.")
 
@@ -111,6 +120,29 @@ def join(
             say(f"Pending: {status.pending}.")
             raise typer.Exit(Exit.PENDING)
         say(f"Joined federation {status.federation!r} as {status.member!r}.")
+
+
+def contract(
+    home: Home,
+    rules: Annotated[list[str] | None, typer.Argument(metavar="[RULE]...", help="The rules from now on.")] = None,
+    flag: Annotated[str | None, typer.Option(help="Members a,b who may break a rule: it is noted.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="End the contract.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the rules that hold for what members publish, or put others in their place.
+
+    Example: symfed contract "count() >= 1000" "0 < mean('fare') < 200" --home north
+    """
+    changes = bool(rules) or clear
+    if (changes and as_json) or (rules and clear) or (flag and not rules):
+        raise typer.BadParameter("Expected rules, with or without --flag, or --clear, or --json.")
+    with opened(home) as node:
+        if changes:
+            node.set_contract(rules or [], split(flag) or [])
+            _done(node, "Changed the contract")
+            return
+        found = node.contract_
+    answer({"contract": found}, "\n".join(found) or "No rules.", as_json=as_json)
 
 
 def remove(member: MemberName, home: Home) -> None:

@@ -66,14 +66,14 @@ def show(what: Any) -> None:
     Console(markup=False, highlight=False).print(what)
 
 
-def watch(look: Callable[[], dict[str, Any]], seconds: float, pause: Callable[[float], object] = time.sleep) -> None:
+def watch(look: Callable[[], dict[str, Any]], seconds: float) -> None:
     """Show the table again and again, until Ctrl-C; while the home is in use, the last one stays."""
     with contextlib.suppress(KeyboardInterrupt), Live(console=Console(markup=False), auto_refresh=False) as live:
         while True:
             with contextlib.suppress(StoreError):
                 now = datetime.now().astimezone().strftime("%H:%M:%S")
                 live.update(Group(status_table(look()), Text(f"{now}, every {seconds:g} s; Ctrl-C ends")), refresh=True)
-            pause(seconds)
+            time.sleep(seconds)
 
 
 def log_of(refusals: Sequence[tuple[float, str | None, str]]) -> list[dict[str, Any]]:
