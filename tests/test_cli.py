@@ -228,6 +228,41 @@ def test_refused_messages_are_in_the_log_and_beside_their_member(pair):
     assert "last refusal: a message of 'south'" in symfed("status", "--home", north).stdout
 
 
+def test_releases_are_listed_and_the_guard_holds_back_few_rows(pair, tmp_path):
+    """`releases` tells when, how many rows, and what changed; few more rows wait; no laxer guard is taken."""
+    north, _ = pair
+    (release,) = answered("releases", "--home", north)["releases"]
+    assert (release["number"], release["rows"], release["learned"], release["forgotten"]) == (1, 120, 120, 0)
+    assert release["digest"] == answered("digest", "--home", north)["local_digest"]
+    symfed("learn", as_csv(table(120, 123), tmp_path / "few.csv"), "--home", north)
+    assert answered("pulse", "--home", north, code=3)["status"].startswith("pending")
+    symfed("learn", as_csv(table(123, 180), tmp_path / "more.csv"), "--home", north)
+    symfed("pulse", "--guard", "rows=1000", "--home", north, code=3)
+    symfed("pulse", "--home", north, code=3, env={"SYMFED_GUARD": "rows=1000 class_rows=20"})
+    symfed("pulse", "--guard", "rows=1", "--home", north, code=1)
+    symfed("pulse", "--guard", "lines=1", "--home", north, code=2)
+    assert len(answered("releases", "--home", north)["releases"]) == 1
+    symfed("pulse", "--wait", "2s", "--home", north, code=3)  # south keeps silent, but the rows are out
+    assert symfed("releases", "--home", north).stdout.count("\n") == 2
+
+
+def test_a_federation_may_be_founded_without_a_guard(tmp_path):
+    """With `create --guard off` statistics of few rows go out at the first pulse."""
+    found = [
+        "create",
+        "f",
+        f"dir://{tmp_path}/carrier",
+        "--home",
+        tmp_path / "a",
+        "--recovery-key-to",
+        tmp_path / "key",
+    ]
+    symfed(*found, "--guard", "off")
+    symfed("learn", as_csv(table(0, 3), tmp_path / "few.csv"), "--home", tmp_path / "a", "--classes", "late")
+    symfed("pulse", "--home", tmp_path / "a")
+    assert answered("releases", "--home", tmp_path / "a")["releases"][0]["rows"] == 3
+
+
 # -- secrets ---------------------------------------------------------------------------------------------------------
 
 
@@ -630,7 +665,7 @@ def test_json_has_the_keys_that_the_page_lists(pair):
     north, _ = pair
     page = (ROOT / "docs" / "cli.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `(\w+) --json` \| (.+) \|$", page, re.MULTILINE))
-    for name in ("status", "members", "log", "digest", "describe", "contract", "pulse"):
+    for name in ("status", "members", "log", "releases", "digest", "describe", "contract", "pulse"):
         keys = set(re.findall(r"`(\w+)`", documented[name]))
         assert keys, name
         assert keys <= set(answered(name, "--home", north)), name

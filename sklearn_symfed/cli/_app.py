@@ -12,7 +12,7 @@ from sklearn_symfed.cli._founding import contract, create, invite, join, leave, 
 from sklearn_symfed.cli._learning import forget, learn
 from sklearn_symfed.cli._models import describe, fit, predict
 from sklearn_symfed.cli._session import EXIT_CODES, Commands
-from sklearn_symfed.cli._watching import digest, log, members, pulse, status
+from sklearn_symfed.cli._watching import digest, log, members, pulse, releases, status
 
 __all__ = ["app"]
 
@@ -45,7 +45,7 @@ def symfed(
 
 
 for command in (
-    *(create, invite, join, learn, forget, pulse, status, members, log, digest),
+    *(create, invite, join, learn, forget, pulse, status, members, log, releases, digest),
     *(describe, fit, predict, demo, promote, remove, rotate, contract, leave, resume, recover),
 ):
     app.command()(command)

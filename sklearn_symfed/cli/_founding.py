@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from sklearn_symfed import FederatedPSR
-from sklearn_symfed.cli._session import AsJson, Exit, Home, answer, opened, say, secret, split, write_secret
+from sklearn_symfed.cli._session import (
+    AsJson,
+    Exit,
+    Home,
+    answer,
+    guard_of,
+    opened,
+    say,
+    secret,
+    split,
+    write_secret,
+)
 
 __all__ = ["contract", "create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
 
@@ -36,6 +47,12 @@ def create(
     contract: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="A rule on what members publish. May be repeated.")
     ] = None,
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER", help="A threshold of all members' guard, rows=50, or off. May be repeated."
+        ),
+    ] = None,
     recovery_key_to: NewFile = None,
 ) -> None:
     """Found a federation, and be its first member and admin.
@@ -59,6 +76,7 @@ def create(
             schedule=schedule,
             topology=topology.value,
             contract=contract,
+            guard=guard_of(guard),
             on_recovery_key=hand_out,
         )
         say(f"Created federation {name!r} as {node.status().member!r}, fingerprint {node.fingerprint_}.")

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sklearn_symfed import FederatedPSR
+from sklearn_symfed import FederatedPSR, Guard
 from sklearn_symfed.exceptions import (
     FederationError,
     NothingLearnedError,
@@ -34,6 +35,7 @@ __all__ = [
     "Exit",
     "Home",
     "answer",
+    "guard_of",
     "is_busy",
     "is_wanted",
     "node_of",
@@ -206,6 +208,20 @@ def pairs(options: list[str] | None, expected: str) -> dict[str, str]:
             raise typer.BadParameter(f"Got {option!r}, but expected {expected}.")
         found[name] = value
     return found
+
+
+def guard_of(options: list[str] | None) -> Guard | str | None:
+    """Return the guard that options describe, the rest of it as by default."""
+    if not options:
+        return None
+    if options == ["off"]:
+        return "off"
+    thresholds = pairs(options, "NAME=NUMBER, as rows=50, or off")
+    known = [field.name for field in fields(Guard)]
+    for name, number in thresholds.items():
+        if name not in known or not number.isdecimal():
+            raise typer.BadParameter(f"Got {name}={number}, but expected numbers for some of {known}.")
+    return Guard(**{name: int(number) for name, number in thresholds.items()})
 
 
 # -- secrets ---------------------------------------------------------------------------------------------------------

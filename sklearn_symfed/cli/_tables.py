@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sklearn_symfed.exceptions import StoreError
 
-__all__ = ["log_of", "show", "status_table", "watch"]
+__all__ = ["as_time", "log_of", "show", "status_table", "watch"]
 
 _HEADER = ("member", "role", "rows", "version", "digest", "age", "lag", "last refusal")
 _RIGHT = {"rows", "version", "age"}
@@ -78,7 +78,9 @@ def watch(look: Callable[[], dict[str, Any]], seconds: float) -> None:
 
 def log_of(refusals: Sequence[tuple[float, str | None, str]]) -> list[dict[str, Any]]:
     """Return refusals with the time as people write it."""
-    return [
-        {"at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"), "member": member, "reason": reason}
-        for at, member, reason in refusals
-    ]
+    return [{"at": as_time(at), "member": member, "reason": reason} for at, member, reason in refusals]
+
+
+def as_time(seconds: float) -> str:
+    """Return a time as people write it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

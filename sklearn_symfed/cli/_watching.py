@@ -14,13 +14,24 @@ from typing import Annotated, Any
 
 import typer
 
-from sklearn_symfed import FederatedPSR, PulseReport
-from sklearn_symfed.cli._session import AsJson, Exit, Home, answer, is_busy, is_wanted, node_of, opened, say
-from sklearn_symfed.cli._tables import log_of, show, status_table, watch
+from sklearn_symfed import FederatedPSR, Guard, PulseReport
+from sklearn_symfed.cli._session import (
+    AsJson,
+    Exit,
+    Home,
+    answer,
+    guard_of,
+    is_busy,
+    is_wanted,
+    node_of,
+    opened,
+    say,
+)
+from sklearn_symfed.cli._tables import as_time, log_of, show, status_table, watch
 from sklearn_symfed.exceptions import NothingLearnedError, StoreError, SymfedError, TransportError
 from sklearn_symfed.federation import parse_schedule
 
-__all__ = ["digest", "log", "members", "pulse", "snapshot", "status"]
+__all__ = ["digest", "log", "members", "pulse", "releases", "snapshot", "status"]
 
 _TICK = 0.1
 _ASIDE = 0.5
@@ -56,6 +67,10 @@ def pulse(
     home: Home,
     every: Annotated[str | None, typer.Option(help="Pulse on and on: 30s, 5m; 'schedule' is the federation's.")] = None,
     wait: Annotated[str | None, typer.Option(help="Pulse for so long, 1m say, until all hold the same.")] = None,
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", envvar="SYMFED_GUARD", help="Make this node's guard stricter: rows=50."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish what was learned, and take in what others published.
@@ -68,10 +83,10 @@ def pulse(
     if every is not None and (as_json or wait):
         raise typer.BadParameter("Got --every with --json or --wait, but expected one of them.")
     if every is not None:
-        _pulse_on(home, None if every == "schedule" else parse_schedule(every))
+        _pulse_on(home, None if every == "schedule" else parse_schedule(every), guard_of(guard))
         return
     seconds = 0.0 if wait is None else parse_schedule(wait)
-    with opened(home) as node:
+    with opened(home, guard=guard_of(guard)) as node:
         report = node.pulse()
         ends = time.monotonic() + seconds
         while wait is not None and not report.converged and time.monotonic() < ends:
@@ -134,6 +149,17 @@ def log(
     answer({"refusals": entries}, "\n".join(lines) or "Nothing was refused.", as_json=as_json)
 
 
+def releases(home: Home, as_json: AsJson = False) -> None:
+    """Show every release of this node's statistics: when, how many rows, and how many had been learned and forgotten.
+
+    Example: symfed releases --home north
+    """
+    with opened(home) as node:
+        ledger = node.releases_
+    entries = [{**asdict(release), "at": as_time(release.at)} for release in ledger]
+    answer({"releases": entries}, "\n".join(map(str, ledger)) or "Nothing was released.", as_json=as_json)
+
+
 def digest(home: Home, as_json: AsJson = False) -> None:
     """Print the digest of all that the members have learned: nodes with equal digests hold the same, to the last bit.
 
@@ -154,16 +180,16 @@ def _has_learned(node: FederatedPSR) -> bool:
 # -- pulsing on and on -----------------------------------------------------------------------------------------------
 
 
-def _pulse_on(home: Path, seconds: float | None) -> None:
+def _pulse_on(home: Path, seconds: float | None, guard: Guard | str | None) -> None:
     """Pulse until a signal says to stop, which is heeded between two pulses."""
     with _stopped_by_signals() as stop:
         failures, told = 0, ""
-        node: FederatedPSR | None = node_of(home)
+        node: FederatedPSR | None = node_of(home, guard=guard)
         is_wanted(home)  # a note that somebody who was killed has left
         try:
             while not stop.is_set():
                 try:
-                    node = node or node_of(home, patience=0.0, note=False)
+                    node = node or node_of(home, patience=0.0, note=False, guard=guard)
                     report = node.pulse()
                     state = f"{report.status}, {report.converged}"
                     if report.sent or report.received or state != told:
