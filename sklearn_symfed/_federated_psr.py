@@ -92,6 +92,10 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         Of this node's keys: what the admin should see of it.
     releases_ : list of Release
         What this node has published so far: when, how many rows, which digest, what had changed.
+    refusals_ : list of tuple (float, str or None, str)
+        The newest messages that were refused: when, in seconds since 1970, the sender if known, and why.
+    batches_ : dict of str to str
+        The batches that were learned under a `batch_id` and not forgotten, and the digest of each.
     converged_ : bool
         Whether all members are known to hold the same.
     mean_, var_, scale_ : ndarray of shape (n_features_in_,) or None
