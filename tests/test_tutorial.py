@@ -17,6 +17,7 @@ from sklearn.datasets import load_diabetes
 from sklearn_symfed import PSR
 
 ROOT = Path(__file__).resolve().parent.parent
+FORKED = Path(__file__).with_name("forked_cli.py")
 PAGE = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 BLOCK = re.compile(r"\*\*(First|Second) terminal\b|\*\*(first|second) terminal\*\*|```bash\n(.*?)```", re.DOTALL)
 DONE = "--- done with"
@@ -64,21 +65,27 @@ def blocks():
 
 @pytest.fixture
 def environment(tmp_path):
-    """Return variables with which a shell finds `symfed` and `python` of this checkout.
+    """Yield variables with which a shell finds `symfed` and `python` of this checkout.
 
-    Both have no pandas, as where only the extra ``cli`` is installed; scikit-learn would take its time to load it.
+    Both have no pandas, as where only the extra ``cli`` is installed.
     """
-    tools, hidden = tmp_path / "bin", tmp_path / "hidden"
+    tools, hidden, door = tmp_path / "bin", tmp_path / "hidden", tmp_path / "door"
     tools.mkdir()
     hidden.mkdir()
     (hidden / "pandas.py").write_text("raise ImportError\n")
-    for name, arguments in {"python": "", "symfed": "-m sklearn_symfed.cli "}.items():
+    for name, arguments in {"python": "", "symfed": f'-S -E "{FORKED}" "{door}" '}.items():
         script = tools / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
         script.chmod(0o755)
     paths = [str(hidden), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(paths)}
-    return {name: value for name, value in found.items() if not name.startswith("SYMFED_")}
+    found = {name: value for name, value in found.items() if not name.startswith("SYMFED_")}
+    serve = [sys.executable, str(FORKED), "serve", str(door)]
+    alone = {**found, "OPENBLAS_NUM_THREADS": "1"}  # no thread is there when it forks
+    with subprocess.Popen(serve, env=alone, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "ready\n"
+        yield found
+        server.kill()
 
 
 @pytest.mark.slow
