@@ -7,8 +7,8 @@ What is compared, for each class on its own::
 
     learned since      none, or at least m = max(changed_rows, columns)
     forgotten since    none, or at least m
-    both since         and besides, there are changed_rows rows more or fewer than then, or the rank below is as high
-    the difference     has rank changed_rows, or columns + 1 if that is less, or as much as the rows have at all
+    one of both        what changed are statistics of rows, and held to the rules on levels and dominance of a release
+    both               there are m rows more or fewer than then, or the difference has the exact rank changed_rows
 
 The numbers of rows learned and forgotten cannot be read off a difference: 40 forgotten and 39 of them learned again
 differ by one row.  What proves the number of rows that truly changed is the difference itself: no fewer than its rank,
@@ -27,7 +27,7 @@ import msgpack
 import numpy as np
 from flint import fmpz_mat, nmod_mat
 
-from sklearn_symfed.federation._guard import Guard, Reason, parts, shortcomings
+from sklearn_symfed.federation._guard import Guard, Reason, of_change, parts, shortcomings
 from sklearn_symfed.psr import PSR, Moments
 
 __all__ = ["Earlier", "Turnover", "Verdict", "judge"]
@@ -140,8 +140,8 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
 
     Notes
     -----
-    If nothing was forgotten since two releases, the difference from the older one is that from the newer one and rows
-    more, so its rank and its counts are no smaller: of all such releases only the newest is compared.  A comparison
+    If nothing was forgotten since two releases, the difference from the older one is that from the newer one and what
+    changed between them, which was let out before: of all such releases only the newest is compared.  A comparison
     decodes a release and takes the rank of its difference modulo a prime, which is never more than the true one; the
     exact rank is taken only if that is too small.
     """
@@ -167,29 +167,46 @@ def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old
     if old.names != psr.names:
         old = old.select([*psr.names, *([psr.schema.classes] if psr.schema.classes else [])])
     now, then = parts(psr), parts(old)
+    names = psr.names
     reasons: list[Reason] = []
     for label in dict.fromkeys([*now, *then]):
         if now.get(label) != then.get(label):  # else nothing changed, whatever was learned and forgotten meanwhile
-            change = _Change.of(now.get(label), then.get(label))
-            reasons += _too_small(guard, change, turnover.since(release.turnover, label), label, release.name)
+            since = turnover.since(release.turnover, label)
+            reasons += _too_few(guard, since, len(names), label, release.name)
+            if all(since):
+                reasons += _too_alike(guard, _Change.of(now.get(label), then.get(label)), label, release.name)
+            elif label in now and label in then:
+                more, less = (now[label], then[label]) if since[0] else (then[label], now[label])
+                reasons += of_change(guard, (more - less).moments(), label, release.name)
     return reasons
 
 
-def _too_small(guard: Guard, change: _Change, since: tuple[int, int], label: object, release: str) -> Iterator[Reason]:
-    what = "" if label is None else f" of class {label!r}"
-    least = guard.changed_rows
-    need, ways = max(least, change.n_columns), min(least, change.n_columns + 1)
+def _too_few(guard: Guard, since: tuple[int, int], n_columns: int, label: object, release: str) -> Iterator[Reason]:
+    need = max(guard.changed_rows, n_columns)
     for have, done, verb in zip(since, ("learned", "forgotten"), ("learn", "forget"), strict=True):
         if 0 < have < need:
-            text = f"{have} of {need} rows{what} {done} since {release} ({verb} {need - have} more)"
+            text = f"{have} of {need} rows{_of(label)} {done} since {release} ({verb} {need - have} more)"
             yield Reason("changed_rows", None, label, have, need, text)
-    rank = change.rank(ways)
-    if rank < ways and rank < change.most(ways):
-        text = f"the difference{what} from {release} tells of {rank} of {ways} rows (learn or forget other rows)"
-        yield Reason("changed_rows", None, label, rank, ways, text)
-    elif all(since) and max(abs(change.rows), rank) < least:
-        text = f"{abs(change.rows)} of {least} rows{what} more or fewer than in {release} (learn or forget more)"
-        yield Reason("changed_rows", None, label, abs(change.rows), least, text)
+
+
+def _too_alike(guard: Guard, change: _Change, label: object, release: str) -> Iterator[Reason]:
+    """Ask how many rows have truly changed where some were learned and some forgotten, perhaps the same."""
+    least = guard.changed_rows
+    more = abs(change.rows)
+    if more >= max(least, change.n_columns):
+        return
+    rank = change.rank(least)
+    if rank < least:
+        have = min(max(more, rank), least - 1)
+        text = (
+            f"what was learned and forgotten{_of(label)} since {release} may differ by {have} of {least} rows "
+            "(learn or forget more)"
+        )
+        yield Reason("changed_rows", None, label, have, least, text)
+
+
+def _of(label: object) -> str:
+    return "" if label is None else f" of class {label!r}"
 
 
 @dataclass(frozen=True)
@@ -224,11 +241,6 @@ class _Change:
         size = len(self.now)
         modular = int(nmod_mat(size, size, [entry % _PRIME for entry in difference], _PRIME).rank())
         return modular if modular >= enough else int(fmpz_mat(size, size, difference).rank())
-
-    def most(self, enough: int) -> int:
-        """Return the rank that any difference of rows of these releases can have at most: where columns depend."""
-        size = len(self.now)
-        return min(enough, int(fmpz_mat(size, size, (self.now + self.then).ravel().tolist()).rank()))
 
 
 def _common(first: Fraction, second: Fraction) -> Fraction:

@@ -8,14 +8,14 @@ and number.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, Self
 
 from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.psr import PSR, Moments
 
-__all__ = ["DEFAULT", "OFF", "Guard", "Reason", "parts", "shortcomings"]
+__all__ = ["DEFAULT", "OFF", "Guard", "Reason", "of_change", "parts", "shortcomings"]
 
 _MOST = 1_000_000
 _MOST_PERCENT = 50
@@ -42,8 +42,8 @@ class Guard:
         row outweighs all others: then that row can be read off.
     changed_rows : int, default=10
         Between any two releases so many rows are learned, or none, and so many are forgotten, or none; with more
-        columns than that, as many as there are columns.  And their statistics differ in so many independent ways, or in
-        all that there are.
+        columns than that, as many as there are columns.  Where some are learned and some forgotten, so many have
+        truly changed, as far as can be proven.
 
     Raises
     ------
@@ -193,6 +193,16 @@ def _of_part(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
         guard.rows_per_column * n_columns,
         f"{guard.rows_per_column} for each of {n_columns} columns: wait for more rows, or drop columns",
     )
+    yield from _of_columns(guard, moments, label)
+
+
+def of_change(guard: Guard, moments: Moments, label: object, release: str) -> Iterator[Reason]:
+    """Return what keeps rows that were only learned, or only forgotten, since a release from being told by then."""
+    for reason in _of_columns(guard, moments, label):
+        yield replace(reason, text=f"since {release}: {reason.text}")
+
+
+def _of_columns(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
     for position, column in enumerate(moments.names):
         total, squares = moments.matrix[0, position + 1], moments.matrix[position + 1, position + 1]
         if total == squares:
