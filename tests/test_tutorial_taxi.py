@@ -92,8 +92,8 @@ def dirty() -> pd.DataFrame:
 
 
 def many(month: str, prefix: str = "tpep_") -> pd.DataFrame:
-    """Eighty good trips of a month that determine all models."""
-    number = pd.Series(range(80))
+    """Good trips of a month that determine all models, and enough of each class to be published."""
+    number = pd.Series(range(120))
     pickup = pd.Timestamp(f"{month}-03 05:00:00") + pd.to_timedelta(number * 53, unit="min")
     return pd.DataFrame(
         {
@@ -197,9 +197,9 @@ def test_files_of_both_kinds_federate(tmp_path: Path) -> None:
         write(tmp_path / "yellow_tripdata_2019-03.csv.gz", many("2019-03")),
         write(tmp_path / "green_tripdata_2019-03.parquet", many("2019-03", "lpep_")),
     ]
-    done = run(*files, "--nodes", 3, "--rows", 70, "--url", f"dir://{(tmp_path / 'share').as_posix()}")
+    done = run(*files, "--nodes", 3, "--rows", 110, "--url", f"dir://{(tmp_path / 'share').as_posix()}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("210 trips in ") == 3
+    assert done.stdout.count("330 trips in ") == 3
     assert "12 of 12 statements hold." in done.stdout
     assert (tmp_path / "share").is_dir()
 

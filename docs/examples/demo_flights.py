@@ -330,8 +330,8 @@ def demonstrate(console: Console, options: argparse.Namespace) -> list[str]:
     """Run the demo and print what came of it; return what does not hold."""
     began = time.monotonic()
     console.print("[bold]Three airports, three processes, one shared folder; no row leaves its airport.[/]")
-    console.print("Members join by invite; what they say is sealed and signed.  Nothing guards yet against")
-    console.print("statistics of very few rows.\n")
+    console.print("Members join by invite; what they say is sealed and signed, and statistics of few rows")
+    console.print("wait until there are more.\n")
     with working_folder(options.keep) as folder:
         demo = Demo(console, folder, options)
         demo.run()
