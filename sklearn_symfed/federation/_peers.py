@@ -364,14 +364,16 @@ class Peers(Held):
     def entries_for(self, name: str | None) -> dict[str, bytes]:
         """Return what this node holds, as it is told to a member or all.
 
-        A member is shown the newest claim of its own that is known here, even if its statistics never came: its home
-        may be older, and then nobody takes what it publishes before it has begun a new incarnation.
+        A member that says it is at an earlier state than the newest claim of its own that is known here is shown that
+        claim, even if its statistics never came: nobody takes what it publishes before it has begun a new incarnation.
+        Anybody else is shown what is held, and sends what is not.
         """
         known = None if name is None else self._newest.get(name)
-        held = None if name is None else self.slots.get(name)
-        if name is None or known is None or (held is not None and held.entry.stamp >= known.stamp):
+        word = None if name is None else self.words.get(name)
+        if name is None or known is None or word is None:
             return self.entries
-        return {**self.entries, name: known.to_bytes()}
+        behind = word.view.get(name, Mark(0, 0, "")).stamp < known.stamp
+        return {**self.entries, name: known.to_bytes()} if behind else self.entries
 
     def _relay_to(self, name: str) -> tuple[str, ...]:
         """Return the members whose slots are passed on to one who lacks them.
