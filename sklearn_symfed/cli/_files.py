@@ -7,7 +7,7 @@ and its position in it.  Messages name file, column and row, never a value.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from sklearn_symfed.exceptions import DataError, SchemaError
 __all__ = ["Batch", "RowFile"]
 
 ROWS = 65_536
-"""Rows of a batch; other batches would have other names, so that files would be learned again."""
+"""Rows of a batch, unless the file was learned in others before: whatever size is named here later, that one stays."""
 
 _NULLS = pyarrow.csv.ConvertOptions().null_values
 
@@ -72,6 +72,7 @@ class RowFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._rows = ROWS
         self._before = self._stamp()
         with path.open("rb") as file:
             self.is_parquet = file.read(4) == b"PAR1"
@@ -85,11 +86,14 @@ class RowFile:
 
     def name_of(self, first: int) -> str:
         """Return the name of the batch that begins after so many rows."""
-        return f"sha256:{self.digest}:{first}+{ROWS}"
+        return f"sha256:{self.digest}:{first}+{self._rows}"
 
-    def holds(self, name: str) -> bool:
-        """Tell whether a batch of that name is of this file."""
-        return name.startswith(f"sha256:{self.digest}:")
+    def known(self, names: Iterable[str]) -> frozenset[str]:
+        """Return which of these names are of batches of this file, and read it in batches of their size from now on."""
+        own = frozenset(name for name in names if name.startswith(f"sha256:{self.digest}:"))
+        for name in own:
+            self._rows = int(name.rpartition("+")[2])
+        return own
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise an error if the file lacks columns."""
@@ -152,16 +156,16 @@ class RowFile:
             return list(reader.schema.names)
 
     def _tables(self, columns: list[str]) -> Iterator[tuple[Any, float]]:
-        """Yield tables of `ROWS` rows, the last one shorter, and how much has been read."""
+        """Yield tables of so many rows, the last one shorter, and how much has been read."""
         waiting, n_waiting, share = [], 0, 0.0
         for piece, share in self._pieces(columns):
             waiting.append(piece)
             n_waiting += len(piece)
-            while n_waiting >= ROWS:
+            while n_waiting >= self._rows:
                 table = pa.concat_tables(waiting)
-                yield table.slice(0, ROWS), share
-                waiting = [table.slice(ROWS)]
-                n_waiting -= ROWS
+                yield table.slice(0, self._rows), share
+                waiting = [table.slice(self._rows)]
+                n_waiting -= self._rows
         if n_waiting:
             yield pa.concat_tables(waiting), 1.0
 
@@ -169,7 +173,7 @@ class RowFile:
         if self.is_parquet:
             with pa.parquet.ParquetFile(self.path) as file:
                 n_rows, n_read = max(1, file.metadata.num_rows), 0
-                for batch in file.iter_batches(ROWS, columns=columns):
+                for batch in file.iter_batches(self._rows, columns=columns):
                     n_read += len(batch)
                     yield pa.Table.from_batches([batch]).select(columns), n_read / n_rows
             return

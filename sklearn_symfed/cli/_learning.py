@@ -101,7 +101,7 @@ def forget(files: Files, home: Home, as_json: AsJson = False) -> None:
         forgotten: list[dict[str, Any]] = []
         for path in files:
             file = RowFile(path)
-            names = frozenset(name for name in node.batches_ if file.holds(name))
+            names = file.known(node.batches_)
             if not names:
                 raise FederationError(f"{path}: got a file of which nothing is learned here, but expected one that is.")
             forgotten.append({"file": str(path), "rows": _forget(node, file, names, bar), "batches": len(names)})
@@ -124,7 +124,7 @@ def _learn(
     node: FederatedPSR, file: RowFile, columns: Sequence[str] | None, labels: str, bar: _Bar, *, drop_missing: bool
 ) -> Learned:
     wanted, classes = _choose(node, file, columns)
-    known = frozenset(name for name in node.batches_ if file.holds(name))
+    known = file.known(node.batches_)
     learned, mine = Learned(str(file.path)), []
     kind = _kind_of_labels(node) if labels == "auto" else labels
     try:

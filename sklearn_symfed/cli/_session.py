@@ -132,13 +132,18 @@ def node_of(home: Path, patience: float = PATIENCE, *, note: bool = True, **para
 
 
 def _in_turn(home: Path, open_it: Callable[[], FederatedPSR], patience: float, *, note: bool) -> FederatedPSR:
-    ends = time.monotonic() + patience
+    ends, waited = time.monotonic() + patience, False
     while True:
         try:
-            return open_it()
+            node = open_it()
         except StoreError as error:
             if not is_busy(error) or time.monotonic() >= ends:
                 raise
+        else:
+            if waited:
+                is_wanted(home)
+            return node
+        waited = note
         if note:
             (home / _NOTE).touch()
         time.sleep(_STEP)
