@@ -149,3 +149,15 @@ def test_a_restored_home_is_told_of_a_claim_whose_statistics_are_lost(topology, 
         net.nodes["f"].peers.renew()
     net.settle()
     net.check(A)
+
+
+def test_a_claim_whose_statistics_were_refused_is_not_shown_as_held():
+    """A restarted admin that knew a claim without its statistics told the owner so, who took it that it had them."""
+    net = network_of("b")
+    net.learn("b", B)
+    net.pulse("b", lose=True)
+    net.pulse("b")
+    net.nodes["a"].change("rotate", {})
+    net.crash("a")
+    net.settle()
+    net.check(B)
