@@ -1,0 +1,82 @@
+"""`symfed pulse` and `status`: on and on, until a signal says to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from cli_shell import ROOT, answered, as_csv, digest, statistics, symfed, table
+
+from sklearn_symfed import FederatedPSR
+from sklearn_symfed.cli import _tables
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM that can be handled")
+def test_a_process_that_pulses_lets_others_use_its_home_and_ends_on_sigterm(pair, tmp_path):
+    """While `pulse --every` runs, another command gets its turn at the home; SIGTERM ends it with 0."""
+    north, _ = pair
+    command = [sys.executable, "-m", "sklearn_symfed.cli", "pulse", "--every", "20s", "--home", str(north)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as process:
+        try:
+            assert " version 1 " in process.stderr.readline()
+            symfed("learn", as_csv(table(500, 600), tmp_path / "more.csv"), "--home", north)
+            assert answered("status", "--home", north)["rows"] == 220
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr.read().splitlines()[-1] == "Stopped."
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    assert digest(north) == statistics(table(0, 120), table(500, 600)).digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM that can be handled")
+def test_a_pulse_under_way_is_finished_before_a_signal_is_heeded(pair, tmp_path, monkeypatch):
+    """SIGTERM in the middle of a pulse: its version is on disk and sent when the process ends."""
+    north, south = pair
+    symfed("learn", as_csv(table(500, 600), tmp_path / "more.csv"), "--home", north)
+    symfed("pulse", "--home", south)
+    pulse = FederatedPSR.pulse
+
+    def pulse_under_fire(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return pulse(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FederatedPSR, "pulse", pulse_under_fire)
+        assert "Stopped." in symfed("pulse", "--every", "1h", "--home", north).stderr
+    symfed("pulse", "--home", south)
+    assert digest(south) == statistics(table(0, 120), table(500, 600)).digest
+
+
+def test_pulse_waits_until_all_hold_the_same(pair):
+    """`pulse --wait` gives up with 3 where a member keeps silent, and with 0 as soon as it has spoken."""
+    north, south = pair
+    symfed("promote", "south", "--home", north)
+    assert not answered("pulse", "--wait", "0.2s", "--home", north, code=3)["converged"]
+    for _ in range(3):
+        symfed("pulse", "--home", south)
+        symfed("pulse", "--home", north)
+    symfed("pulse", "--home", south)
+    assert answered("pulse", "--wait", "5s", "--home", north)["converged"]
+
+
+def test_the_live_table_shows_members_until_it_is_interrupted(pair, monkeypatch):
+    """`status --watch` draws the table again and again; Ctrl-C ends it with 0; a home in use keeps the last table."""
+    north, _ = pair
+    looks = []
+
+    def pause(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_tables.time, "sleep", pause)
+    shown = symfed("status", "--watch", "--interval", "5s", "--home", north).stdout
+    assert looks == [5.0, 5.0, 5.0]
+    for word in ("member", "rows", "version", "digest", "age", "lag", "refusal", "south", "every 5 s"):
+        assert word in shown
