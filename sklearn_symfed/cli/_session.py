@@ -128,7 +128,15 @@ def node_of(home: Path, patience: float = PATIENCE, *, note: bool = True, **para
     **params
         Of `FederatedPSR`.
     """
+    params = _guarded(params)
     return _in_turn(home, lambda: FederatedPSR.open(home, **params), patience, note=note)
+
+
+def _guarded(params: dict[str, Any]) -> dict[str, Any]:
+    """Add this node's own guard from the environment: it holds for whatever command pulses by the way, too."""
+    if params.get("guard") is not None:
+        return params
+    return {**params, "guard": guard_of(os.environ.get("SYMFED_GUARD", "").split())}
 
 
 def _in_turn(home: Path, open_it: Callable[[], FederatedPSR], patience: float, *, note: bool) -> FederatedPSR:
@@ -170,6 +178,7 @@ def opened(home: Path, *, create: bool = False, **params: Any) -> Iterator[Feder
     **params
         Of `FederatedPSR`.
     """
+    params = _guarded(params)
 
     def new() -> FederatedPSR:
         node = FederatedPSR(home=home, **params)

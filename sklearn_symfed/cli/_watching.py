@@ -69,7 +69,7 @@ def pulse(
     wait: Annotated[str | None, typer.Option(help="Pulse for so long, 1m say, until all hold the same.")] = None,
     guard: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=NUMBER", envvar="SYMFED_GUARD", help="Make this node's guard stricter: rows=50."),
+        typer.Option(metavar="NAME=NUMBER", help="Make this node's guard stricter, as SYMFED_GUARD does: rows=50."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
