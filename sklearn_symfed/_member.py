@@ -188,7 +188,7 @@ class FederationMember:
         self._require_no_member()
         self._membership = Federation.join(self._store, invite, code, own_guard=own_guard)
         if wait is not None:
-            self._federation().wait(parse_schedule(wait))
+            self._federation().wait(parse_schedule(wait, "wait"))
         return self._refresh()
 
     def leave(self, *, forget: bool) -> Self:

@@ -289,8 +289,10 @@ class Federation(Pulsing):
             Whether the invited becomes an admin.
         """
         with self._ready(), self._store.transaction():
-            until = int(self._clock() + parse_schedule(expires))
-            invite = self._node.invite(self.url, check_name(member), until, admin=admin)
+            until = int(self._clock() + parse_schedule(expires, "expires"))
+            if check_name(member) == self._node.member:  # a carrier goes by names: both would read one inbox
+                raise FederationError(f"Got {member!r}, the name of this node itself, but expected another one.")
+            invite = self._node.invite(self.url, member, until, admin=admin)
             self._save()
         code = new_code(self._random)
         return seal_invite(invite, code, self._random), code

@@ -150,7 +150,7 @@ class Pulsing(Learning):
         forgetting go on.  An error of another kind than the package's own ends the thread, and the next call of any
         kind but `status` raises it as the cause of a `FederationError`, and does nothing else.
         """
-        seconds = None if interval is None else parse_schedule(interval)
+        seconds = None if interval is None else parse_schedule(interval, "interval")
         with self._ready(kept=True):
             self._background.start(_Interval(self, seconds))
 

@@ -20,13 +20,15 @@ MAX_BACKOFF = 32
 """After failures in a row a node waits up to this many intervals."""
 
 
-def parse_schedule(schedule: str | float) -> float:
+def parse_schedule(schedule: str | float, name: str = "schedule") -> float:
     """Turn a schedule into seconds.
 
     Parameters
     ----------
     schedule : str or float
         A number with a unit, one of ``s``, ``m``, ``h``, ``d``; or plain seconds.
+    name : str, default="schedule"
+        What the caller called it, for the error.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def parse_schedule(schedule: str | float) -> float:
         seconds = float(schedule)
     if not 0 < seconds <= _LONGEST:
         raise SettingError(
-            f"Got schedule={schedule!r}, but expected a positive number with a unit, such as '30s', '5m', '1h' or '1d' "
+            f"Got {name}={schedule!r}, but expected a positive number with a unit, such as '30s', '5m', '1h' or '1d' "
             "(at most 366 days), or plain seconds."
         )
     return seconds

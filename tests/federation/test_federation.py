@@ -727,6 +727,13 @@ def test_a_request_that_cannot_be_sent_leaves_no_membership(pair, monkeypatch):
     assert c.is_member
 
 
+def test_nobody_invites_under_its_own_name(pair):
+    """A carrier goes by names: who joined under the admin's would read away what is meant for the admin."""
+    with pytest.raises(FederationError, match="Got 'a', the name of this node itself"):
+        pair[0].invite("a")
+    pair[0].invite("b")
+
+
 def test_joining_again_by_the_same_invite_goes_on(pair, tmp_path):
     """Whoever was killed while it joined, and joins once more, is the one whom the admin admitted meanwhile."""
     invite = pair[0].invite("c")

@@ -47,6 +47,12 @@ def test_other_notations_are_refused(schedule):
         parse_schedule(schedule)
 
 
+def test_a_refusal_calls_the_time_as_the_caller_did():
+    """Whoever mistyped when an invite expires is not told of a schedule."""
+    with pytest.raises(SettingError, match=r"^Got expires='2 hours', but expected"):
+        parse_schedule("2 hours", "expires")
+
+
 def test_back_off_doubles_to_a_cap():
     """Each failure in a row doubles the wait, up to a cap."""
     assert [backoff(2.0, failures) for failures in range(4)] == [2, 4, 8, 16]
