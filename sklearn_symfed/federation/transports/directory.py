@@ -2,8 +2,9 @@
 
 Owns the layout: ``inbox-<escaped member>/<time>-<writer>-<unique>.msg``, each file a header (magic, length, SHA-256)
 and the message.  A file is written under a temporary name, synced, renamed, and its folder synced, so a reader
-sees a whole message or none.  What is not named like a message is left alone; what is named like one but torn is set
-aside under another name, with one log line: the protocol sends again what got lost.
+sees a whole message or none.  Folders and files are open to whom the shared folder is open (`_access`).  What is not
+named like a message is left alone; what is named like one but torn is set aside under another name, with one log line:
+the protocol sends again what got lost.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from urllib.request import url2pathname
 
 from sklearn_symfed.exceptions import SettingError, TransportError
 from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.federation.transports._access import advice, share
 from sklearn_symfed.federation.transports.base import Delivery, Transport
 
 __all__ = ["DirectoryTransport"]
@@ -65,10 +67,12 @@ class DirectoryTransport(Transport):
             if create:
                 with contextlib.suppress(FileExistsError):
                     self._root.mkdir()
+                    share(self._root)
                 self.require_empty(member_of(inbox.name) or "" for inbox in self._inboxes(None))
             self.existed = self._inbox.is_dir()
             with contextlib.suppress(FileExistsError):
                 self._inbox.mkdir()
+            share(self._inbox)  # also one whose maker was killed before this
             if not self._inbox.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             self._sweep()
@@ -119,6 +123,7 @@ class DirectoryTransport(Transport):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o660)
         try:
             try:
+                share(temporary)
                 rest = memoryview(blob)
                 while rest:
                     rest = rest[_progress(os.write(descriptor, rest)) :]
@@ -168,7 +173,8 @@ class DirectoryTransport(Transport):
             yield
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise TransportError(f"Got {reason!r} from {self.url}, but expected {expected}.") from error
+            hint = advice(error, self._root)
+            raise TransportError(f"Got {reason!r} from {self.url}, but expected {expected}{hint}.") from error
 
 
 def folder_of(member: str) -> str:
