@@ -85,8 +85,8 @@ class Desk:
         self.issued[invite.id] = Issued(invite.id, member, _hash(invite.token), expires, admin)
         return invite
 
-    def judge(self, request: Request, member: str, roster: Roster, now: float) -> Verdict:
-        """Decide on a request that is signed by the keys that it names."""
+    def judge(self, request: Request, member: str, roster: Roster, now: float, labels: str = "") -> Verdict:
+        """Decide on a request that is signed by the keys that it names; `labels` is of which kind those held are."""
         keys = PublicKeys(request.sign, request.seal)
         issued = self.issued.get(request.invite)
         if request.invite in roster.invites:
@@ -103,7 +103,7 @@ class Desk:
             return Verdict(f"there are {MAX_MEMBERS} members already")
         if any(held.keys == keys for held in roster.members.values()):
             return Verdict("these keys are a member's already")
-        differences = _differences(roster, request)
+        differences = _differences(roster, request, labels)
         return Verdict(differences) if differences else Verdict(admits=issued)
 
     def close(self, roster: Roster) -> None:
@@ -125,7 +125,7 @@ def _hash(token: bytes) -> bytes:
     return hashlib.sha256(b"symfed invite token\0" + token).digest()
 
 
-def _differences(roster: Roster, request: Request) -> str | None:
+def _differences(roster: Roster, request: Request, labels: str) -> str | None:
     """Say how a joiner's rows differ from the federation's schema; None if they fit, or one of them is not known."""
     schema = schema_of(roster)
     if schema is None or request.schema is None:
@@ -134,6 +134,8 @@ def _differences(roster: Roster, request: Request) -> str | None:
         found = schema.differences(PSR.from_bytes(request.schema).schema)
     except (FormatError, SchemaError):
         return "the columns cannot be read"
+    if labels and request.labels not in {"", labels}:
+        found.append(f"labels of the class column {schema.classes!r}: {request.labels} instead of {labels}")
     reason = f"the columns do not match: {'; '.join(found)}".encode()[:MAX_REASON_BYTES]
     return reason.decode(errors="ignore") if found else None
 
@@ -167,9 +169,9 @@ class Joining:
         due = turn >= self.due
         return replace(self, turn=turn, due=turn + min(max(turn, 1), _LAST_GAP) if due else self.due), due
 
-    def request(self, keys: PublicKeys, schema: bytes | None) -> Request:
+    def request(self, keys: PublicKeys, schema: bytes | None, labels: str = "") -> Request:
         """Return what is asked of the admin."""
-        return Request(self.invite.id, self.invite.token, keys.sign, keys.seal, schema)
+        return Request(self.invite.id, self.invite.token, keys.sign, keys.seal, schema, labels)
 
     def to_bytes(self, sealed: Callable[[bytes], bytes]) -> bytes:
         """Return the form that is stored; it holds a secret, hence it is sealed."""

@@ -113,6 +113,11 @@ def text(most: int) -> Kind:
     return _scalar(str, lambda value: len(value.encode()) <= most, f"a str of at most {most} bytes")
 
 
+def one_of(*choices: str) -> Kind:
+    """Expect one of some strings."""
+    return _scalar(str, lambda value: value in choices, f"one of {list(choices)}")
+
+
 def _read_name(reader: Any, name: str) -> str:
     value = reader.unpack()
     with contextlib.suppress(SettingError):

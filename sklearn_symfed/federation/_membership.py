@@ -30,6 +30,7 @@ from sklearn_symfed.federation._messages import (
 from sklearn_symfed.federation._peers import Speech
 from sklearn_symfed.federation._reception import Reception
 from sklearn_symfed.federation._standing import Outgoing, encoded_schema
+from sklearn_symfed.psr import kind_of_labels
 
 __all__ = ["Membership"]
 
@@ -78,8 +79,9 @@ class Membership(Reception):
         if not due:
             return []
         invite = self.joining.invite
-        schema = None if self._local is None else encoded_schema(self._local.schema)
-        request = self.joining.request(self.identity.public, schema)
+        local = self._local
+        schema, labels = (None, "") if local is None else (encoded_schema(local.schema), kind_of_labels(local.labels))
+        request = self.joining.request(self.identity.public, schema, labels)
         return [self._to_one(invite.admin, request, invite.seal)]
 
     def _goodbyes(self) -> list[Outgoing]:

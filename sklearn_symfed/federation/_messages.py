@@ -20,6 +20,7 @@ from sklearn_symfed.federation._fields import (
     blob,
     list_of,
     map_of_blobs,
+    one_of,
     optional,
     pack,
     read,
@@ -131,6 +132,8 @@ class Request:
         The public keys that it will be known by.
     schema : bytes or None
         What its rows look like, if it has learned any.
+    labels : str
+        Of which kind their class labels are: "bool", "int" or "str"; "" if there are none.
     """
 
     invite: bytes
@@ -138,6 +141,7 @@ class Request:
     sign: bytes
     seal: bytes
     schema: bytes | None
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,14 @@ MESSAGES: dict[str, tuple[type[Message], Layout]] = {
     "roster": (RosterNews, {"links": _LINKS, "key": optional(KEY)}),
     "request": (
         Request,
-        {"invite": _INVITE_ID, "token": KEY, "sign": KEY, "seal": SEAL_KEY, "schema": optional(blob(MAX_SCHEMA_BYTES))},
+        {
+            "invite": _INVITE_ID,
+            "token": KEY,
+            "sign": KEY,
+            "seal": SEAL_KEY,
+            "schema": optional(blob(MAX_SCHEMA_BYTES)),
+            "labels": one_of("", "bool", "int", "str"),
+        },
     ),
     "welcome": (Welcome, {"invite": _INVITE_ID, "links": _LINKS, "key": KEY, "floors": _VIEW}),
     "refusal": (Refusal, {"invite": _INVITE_ID, "reason": text(MAX_REASON_BYTES)}),

@@ -118,7 +118,7 @@ class Reception(Standing):
         keys = PublicKeys(request.sign, request.seal)
         if not envelope.is_signed(request.sign):
             raise _RefusedError("a request is not signed by the keys that it names")
-        verdict = self.desk.judge(request, name, self.roster, now)
+        verdict = self.desk.judge(request, name, self.roster, now, self.peers.kind_of_labels)
         reason, events = verdict.reason, list[Event]()
         if verdict.admits is not None:
             admit = {"member": name, "sign": keys.sign, "seal": keys.seal, "invite": request.invite}

@@ -14,7 +14,7 @@ from sklearn_symfed.federation._claims import Claim, Entry, Mark, View
 from sklearn_symfed.federation._contract import Breach
 from sklearn_symfed.federation._rosters import Roster
 from sklearn_symfed.federation._tally import Sum
-from sklearn_symfed.psr import PSR, Schema
+from sklearn_symfed.psr import PSR, Schema, kind_of_labels
 
 __all__ = ["ASK", "ASK_ALL", "Head", "Held", "Said", "Slot", "Speech", "Word", "schema_of"]
 
@@ -251,6 +251,12 @@ class Held:
         """Return whose rows the other members' statistics hold, whether they count or not."""
         names = [name for name in {*self.roster.members, *self.roster.former} if name != self.member]
         return {origin for name in names for origin in self._origins_of(name)}
+
+    @property
+    def kind_of_labels(self) -> str:
+        """Of which kind the class labels are that count here; "" if there are none."""
+        own = self._sum.of(self.member)
+        return self._sum.kind_without(self.member) or ("" if own is None else kind_of_labels(own.labels))
 
     def psr_of(self, members: Iterable[str]) -> PSR | None:
         """Return the sum over some members; None while no column is known."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sklearn_symfed.psr import PSR, sorted_labels
+from sklearn_symfed.psr import PSR, kind_of_labels, sorted_labels
 
 __all__ = ["Sum"]
 
@@ -25,6 +25,11 @@ class Sum:
     def of(self, name: str) -> PSR | None:
         """Return what is held of one member."""
         return self._held.get(name)
+
+    def kind_without(self, name: str) -> str:
+        """Return of which kind the class labels of all but one are; "" if they have none."""
+        kinds = (kind_of_labels(psr.labels) for other, psr in self._held.items() if other != name)
+        return next(filter(None, kinds), "")
 
     def put(self, name: str, psr: PSR | None) -> None:
         """Replace what is held of one member; it counts once `count` has said so."""

@@ -15,7 +15,7 @@ from sklearn_symfed.psr._columns import (
     without_column,
     without_rows,
 )
-from sklearn_symfed.psr._labels import Label, encode_labels, sorted_labels
+from sklearn_symfed.psr._labels import Label, encode_labels, kind_of_labels, sorted_labels
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR
 from sklearn_symfed.psr._schema import Schema, normalised
@@ -34,6 +34,7 @@ __all__ = [
     "encode_labels",
     "frame_names",
     "is_stream",
+    "kind_of_labels",
     "most_bytes",
     "normalised",
     "plain_array",

@@ -6,7 +6,7 @@ Owns what a label may be, in which order labels stand, and how the labels of row
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import plain_array
 
-__all__ = ["MAX_LABELS", "MAX_LABEL_BYTES", "Label", "as_label", "encode_labels", "sorted_labels"]
+__all__ = ["MAX_LABELS", "MAX_LABEL_BYTES", "Label", "as_label", "encode_labels", "kind_of_labels", "sorted_labels"]
 
 MAX_LABELS = 100_000
 MAX_LABEL_BYTES = 4_096
@@ -98,6 +98,11 @@ def sorted_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
         msg = f"Got {len(distinct)} distinct class labels, but expected at most {MAX_LABELS}."
         raise SchemaError(msg)
     return tuple(sorted(distinct))
+
+
+def kind_of_labels(labels: Sequence[Label]) -> str:
+    """Return of which kind labels are, "bool", "int" or "str"; "" if there are none."""
+    return type(labels[0]).__name__ if labels else ""
 
 
 def as_label(value: Any, row: int = 0) -> Label:

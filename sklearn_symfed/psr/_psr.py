@@ -147,7 +147,7 @@ class PSR:
     def names(self) -> tuple[str, ...]:
         return self._schema.names
 
-    @property
+    @cached_property
     def labels(self) -> tuple[Label, ...]:
         return sorted_labels(label for label in self._cells if label is not None)
 

@@ -263,3 +263,37 @@ def test_a_joiner_whose_rows_fit_in_another_order_is_admitted():
     a.pulse(), b.pulse()
     assert b.is_member
     assert b.merged.names == ("age", "fee")
+
+
+def labelled(*labels):
+    """Return statistics of a row for each label."""
+    return PSR.from_rows([[40.0 + row] for row in range(len(labels))], list(labels), classes="ward")
+
+
+KINDS = {"bool": labelled(False, True), "int": labelled(0, 1), "str": labelled("no", "yes")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("other", KINDS)
+def test_a_joiner_whose_labels_are_of_another_kind_is_told_and_not_admitted(kind, other):
+    """0 and False are two labels, which no class column can hold: both sides are told which kind it has to be."""
+    a = founder(f"memory://{uuid.uuid4()}", schema=KINDS[kind].schema)
+    a.learn(KINDS[kind])
+    b = joiner(a.invite("b"), rows=KINDS[other])
+    told, heard = a.pulse().refused, b.pulse().refused
+    assert b.is_member == (kind == other)
+    if kind != other:
+        reason = f"the columns do not match: labels of the class column 'ward': {other} instead of {kind}"
+        assert told[0].endswith(reason)
+        assert heard[0].endswith(reason)
+        assert b.pending.endswith(reason)
+        assert a.merged == KINDS[kind]
+
+
+def test_a_joiner_with_labels_is_admitted_where_no_labels_are_known():
+    """Whoever learns first fixes of which kind labels are, as long as the admin has none."""
+    a = founder(f"memory://{uuid.uuid4()}", schema=KINDS["int"].schema)
+    b = joiner(a.invite("b"), rows=KINDS["int"])
+    for _ in range(3):
+        a.pulse(), b.pulse()
+    assert a.merged == b.merged == KINDS["int"]
