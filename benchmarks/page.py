@@ -18,7 +18,7 @@ from _harness import RESULTS, ROOT, has, text_of
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "plots"
 SUMMARY = "faster"
-NOT_PEERS = ("ours, no classes", "ours, no decimals")
+NOT_PEERS = ("ours, no classes", "ours, no decimals", "ratio to the fewest / goal")
 
 Results = dict[str, Any]
 
@@ -62,29 +62,57 @@ def section(topic: str) -> str:
     return "\n\n".join([*pictures, *tables, conditions(results["environment"])])
 
 
-def ratios() -> Iterator[tuple[str, str, float]]:
-    """Yield where, beside whom, and our time divided by theirs, of all cells of the tables of learning."""
-    for topic in ("learn", "real"):
+def ratios(topics: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Yield where, beside whom, and the cell with our time divided by theirs, of all tables of some topics."""
+    for topic in topics:
         for table in (read(topic) or {"tables": []})["tables"]:
             for row in table["rows"]:
                 for name, cell in zip(table["columns"], row, strict=True):
-                    if isinstance(cell, dict) and name not in NOT_PEERS:
-                        yield table["title"], name, cell["ratio"]
+                    if isinstance(cell, dict):
+                        yield table["title"], name, cell
 
 
 def summary() -> str:
-    """Return who is faster at what: each peer in each table of learning."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for title, name, ratio in ratios():
-        found.setdefault((title, name), []).append(ratio)
-    if not found:
+    """Return who is faster at what, and which goals were missed."""
+    peers: dict[tuple[str, str], list[float]] = {}
+    for title, name, cell in ratios(("learn", "real", "merge", "solve")):
+        if name not in NOT_PEERS:
+            peers.setdefault((title, "float64" if name.startswith("ratio") else name), []).append(cell["ratio"])
+    goals: dict[tuple[str, str], list[float]] = {}
+    for title, name, cell in ratios(tuple(sorted(path.stem for path in RESULTS.glob("*.json")))):
+        if "goal" in cell:
+            goals.setdefault((title, "" if "goal" in name else name), []).append(cell["ratio"] / cell["goal"])
+    if not peers:
         return "Not measured yet."
-    rows = [
+    faster = [
         [title, name, f"{sum(each > 1 for each in every)} of {len(every)}", min(every), max(every)]
-        for (title, name), every in found.items()
+        for (title, name), every in peers.items()
     ]
-    columns = ["learning", "beside", "it is faster in", "our time / its, from", "to"]
-    return markdown({"title": "Who is faster", "columns": columns, "rows": rows, "note": ""})
+    missed = [
+        [title, name, f"{sum(each > 1 for each in every)} of {len(every)}", max(every)]
+        for (title, name), every in goals.items()
+        if max(every) > 1
+    ]
+    return "\n\n".join(
+        [
+            markdown(
+                {
+                    "title": "Who is faster",
+                    "columns": ["at", "beside", "it is faster in", "our time / its, from", "to"],
+                    "rows": faster,
+                    "note": "",
+                }
+            ),
+            markdown(
+                {
+                    "title": "Goals that were missed",
+                    "columns": ["at", "beside", "missed in", "at worst, ratio / goal"],
+                    "rows": missed,
+                    "note": "",
+                }
+            ),
+        ]
+    )
 
 
 def rendered(page: str) -> str:
