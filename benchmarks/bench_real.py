@@ -107,6 +107,7 @@ def measured(frame, options: Options, threads: int) -> Table:
 def main(arguments: list[str] | None = None) -> None:
     parser = Options.parser(__doc__)
     parser.add_argument("--trips", type=Path, default=os.environ.get("SYMFED_TRIPS"), help="a Parquet file of trips")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="limits of threads, on both sides")
     found = parser.parse_args(arguments)
     options = Options.of(found)
     if not has("pandas") or not has("pyarrow"):
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         frame = made_up(64) if options.tiny else trips(Path(found.trips))
         tables = []
-        for threads in (1,) if options.tiny else (1, 2):
+        for threads in [1] if options.tiny else found.threads:
             with limited(threads):
                 tables.append(measured(frame, options, threads))
         options.finish("real", tables)
