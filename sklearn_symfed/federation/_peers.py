@@ -92,6 +92,7 @@ class Peers(Held):
             self._last,
             self._gaps,
             self._asked,
+            self._contrary,
         )
         for table in tables:
             table.pop(name, None)
@@ -125,6 +126,9 @@ class Peers(Held):
     #   message newer than the sender's last                  word taken                                    Heard
     #   message not newer, nothing applied                    -                                             Stale
     #
+    # Of two kinds of class labels, that of whoever was admitted first is to stay: a node whose own are of another kind
+    # counts and publishes them no more, even if the message is refused, as those of a third contradict it as well.
+    #
     # Only its owner's signature changes a slot, whoever carries it.  Views raise floors and never trigger replies;
     # `ask` does, once a message and even if it is stale: so a home restored from a backup learns that it is behind.
 
@@ -152,6 +156,9 @@ class Peers(Held):
                 breach = self.breach_of(name, slot.psr)
                 if breach is not None:
                     events.append(Flagged(name, str(breach)))
+        for name in slots:
+            self._contrary.pop(name, None)
+        self._return()
         view = {name: entry.mark for name, entry in entries.items()}
         heard = self._listen(said.sender, Word(said.seq, view))
         if said.ask and not heard and view != self.words[said.sender].view:
@@ -222,7 +229,9 @@ class Peers(Held):
                 slots[name] = Slot(entry, None)
             elif name in said.psrs and entry.stamp >= self._floors.get(name, (0, 0)):
                 slots[name] = Slot(entry, self._statistics(name, entry, said.psrs[name]))
-        self.check({name: slot.psr for name, slot in slots.items() if slot.psr is not None})
+        news = {name: slot.psr for name, slot in slots.items() if slot.psr is not None}
+        self._yield_to(news)
+        self.check(news)
         return slots
 
     def _statistics(self, name: str, claim: Claim, expand: Callable[[int], bytes]) -> PSR:

@@ -108,6 +108,7 @@ class Held:
         self._judged: dict[str, tuple[str, Breach | None]] = {}
         self._barred: set[str] = set()
         self._relays: set[str] = set()
+        self._contrary: dict[str, str] = {}  # kinds of labels of members whose statistics are not held for that
         self._blobs: dict[str, tuple[bytes, Entry]] = {}
         self._checked: dict[str, tuple[bytes, Entry]] = {}  # the newest of each whose signature was checked
         self._newest: dict[str, Claim] = {}
@@ -279,7 +280,40 @@ class Held:
         if self.local is None or self.schema is None:
             return None
         differences = self.schema.differences(self.local.schema)
-        return "; ".join(differences) or None
+        return "; ".join(differences or self._contradictions()) or None
+
+    def _contradictions(self) -> list[str]:
+        """Say how the labels that were learned contradict others': those held, or of who was admitted before."""
+        assert self.local is not None
+        assert self.schema is not None
+        own = kind_of_labels(self.local.labels)
+        if not own:
+            return []
+        kinds = {kind for name, kind in self._contrary.items() if kind != own and self._came_first(name, own)}
+        kinds |= {self._sum.kind_without(self.member)} - {"", own}
+        return [
+            f"labels of the class column {self.schema.classes!r}: {own} instead of {kind}" for kind in sorted(kinds)
+        ]
+
+    def _came_first(self, name: str, kind: str) -> bool:
+        """Whether a member was admitted before this one, and before all whose labels are known to be of a kind."""
+        held = {other: slot.psr for other, slot in self.slots.items() if slot.psr is not None}
+        same = [other for other, psr in held.items() if kind_of_labels(psr.labels) == kind]
+        since = {member: listed.since for member, listed in self.roster.members.items()}
+        return all(since.get(name, 0) < since.get(other, 0) for other in (self.member, *same))
+
+    def _yield_to(self, news: Mapping[str, PSR]) -> None:
+        """Do not count what was learned here if its labels contradict those of a member who was admitted before."""
+        own = "" if self.local is None else kind_of_labels(self.local.labels)
+        found = {name: kind for name, psr in news.items() if (kind := kind_of_labels(psr.labels)) not in {"", own}}
+        if own and found:
+            self._contrary |= found
+            self.local = self._local
+
+    def _return(self) -> None:
+        """Count what was learned here again if nothing contradicts it any more."""
+        if self._local is not None and self._sum.of(self.member) is None:
+            self.local = self._local
 
     # -- the contract ------------------------------------------------------------------------------------------------
 

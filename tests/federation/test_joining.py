@@ -297,3 +297,29 @@ def test_a_joiner_with_labels_is_admitted_where_no_labels_are_known():
     for _ in range(3):
         a.pulse(), b.pulse()
     assert a.merged == b.merged == KINDS["int"]
+
+
+def test_a_node_whose_labels_contradict_those_of_an_earlier_member_says_so_and_how_to_go_on():
+    """Both learn before either has heard the other: the later one is pending, publishes nothing, and may relearn."""
+    a = founder(f"memory://{uuid.uuid4()}", schema=KINDS["bool"].schema)
+    b = joiner(a.invite("b"))
+    a.pulse(), b.pulse(), a.pulse(), b.pulse()
+    a.learn(KINDS["bool"]), b.learn(KINDS["int"])
+    a.pulse()
+    report = b.pulse()
+    reason = "labels of the class column 'ward': int instead of bool; reset() and learn rows that fit"
+    assert report.status.startswith("pending")
+    assert report.status.endswith(reason)
+    assert b.status().pending.endswith(reason)
+    assert report.version == 0
+    assert a.pending is None
+    assert a.merged == b.merged == KINDS["bool"]
+    assert b.local == KINDS["int"]
+    b.reset()
+    b.learn(KINDS["bool"])
+    for _ in range(4):
+        b.pulse(), a.pulse()
+    assert b.pending is None
+    assert a.converged
+    assert b.converged
+    assert a.merged == b.merged == KINDS["bool"] + KINDS["bool"]

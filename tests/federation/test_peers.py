@@ -478,6 +478,80 @@ def test_labels_of_another_kind_are_refused(net):
         net.nodes["a"].peers.check({"b": net.nodes["b"].local})
 
 
+def labelled(label):
+    """Return statistics of one row, of a class."""
+    return PSR.from_rows([[1.0]], [label], classes=True)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_members_whose_labels_contradict_those_of_an_earlier_one_yield(crashes):
+    """Two that agree on the wrong kind hold one another's labels: both are told, and all converge once they relearn."""
+    nothing = PSR.zero(labelled(True).schema)
+    net = Simulation("a", schema=nothing.schema)
+    net.admit("b", "c")
+    net.settle()
+    net.part("a", "bc")
+    net.learn("a", labelled(True)), net.learn("b", labelled(1)), net.learn("c", labelled(2))
+    for _ in range(4):
+        net.round()
+    assert net.nodes["b"].peers.merged == labelled(1) + labelled(2)
+    net.heal()
+    for _ in range(40):
+        net.round()
+    if crashes:
+        net.crash("b"), net.crash("c")
+        for _ in range(40):
+            net.round()
+    assert net.nodes["a"].peers.mismatch() is None
+    assert net.nodes["a"].peers.merged == labelled(True)
+    for name in "bc":
+        peers = net.nodes[name].peers
+        assert "int instead of bool" in peers.mismatch()
+        assert peers.offered is None
+        assert not peers.converged
+        net.nodes[name].local = nothing
+    net.settle()
+    net.check(labelled(True))
+    net.learn("b", labelled(False)), net.learn("c", labelled(True))
+    net.settle()
+    net.check(labelled(True) + labelled(False) + labelled(True))
+
+
+def test_nobody_yields_to_a_member_who_contradicts_an_earlier_one():
+    """The labels of the first that was admitted stay: the second cannot hold the third back by labels of its own."""
+    net = Simulation("a", schema=labelled(1).schema)
+    net.admit("b", "c")
+    net.learn("a", labelled(1)), net.learn("c", labelled(2))
+    net.settle()
+    net.learn("b", labelled("x"))
+    for _ in range(10):
+        net.round()
+    assert "str instead of int" in net.nodes["b"].peers.mismatch()
+    net.nodes["b"].peers.mismatch = lambda: None  # b does not go by the rules
+    net.nodes["b"].peers._return = lambda: None
+    net.pulse("b")
+    for name in "ac":
+        assert "labels of kinds" in next(event.reason for event in net.deliver(name) if isinstance(event, Refused))
+    for _ in range(10):
+        net.round()
+    for name in "ac":
+        assert net.nodes[name].peers.mismatch() is None
+        assert net.nodes[name].peers.merged == labelled(1) + labelled(2)
+
+
+def test_a_node_that_yielded_counts_again_when_the_contradiction_is_gone():
+    """The earlier member takes its labels back: those of the later one, which it never forgot, are published."""
+    net = Simulation("a", schema=labelled(True).schema)
+    net.admit("b")
+    net.settle()
+    net.learn("a", labelled(True)), net.learn("b", labelled(1))
+    net.round(), net.round()
+    assert net.nodes["b"].peers.merged == labelled(True)
+    net.nodes["a"].local = PSR.zero(labelled(True).schema)
+    net.settle()
+    net.check(labelled(1))
+
+
 def test_entries_have_one_form():
     """A claim and a proof come back from their bytes, and other bytes are neither."""
     net = network_of(2)
