@@ -12,12 +12,22 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sklearn_symfed.exceptions import StoreError
 
-__all__ = ["DATABASE", "KEY_FILE", "network_file_system", "place", "prepare", "read_seed", "sweep", "write_seed"]
+__all__ = [
+    "DATABASE",
+    "KEY_FILE",
+    "network_file_system",
+    "place",
+    "prepare",
+    "presence",
+    "read_seed",
+    "sweep",
+    "write_seed",
+]
 
 DATABASE = "symfed.sqlite"
 KEY_FILE = "identity.key"
@@ -86,6 +96,29 @@ def place(folder: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def presence(folder: Path) -> Callable[[], None]:
+    """Return what raises a `StoreError` unless the database is the file that it is now, wherever the process works."""
+    database = (folder / DATABASE).absolute()
+    opened = _file_at(database)
+
+    def check() -> None:
+        if opened is None or _file_at(database) != opened:
+            raise StoreError(
+                f"The home {str(folder)!r} was deleted, moved or replaced while this node used it, so nothing of this "
+                "call was stored: close the node, put the home back or restore a backup, and open it again."
+            )
+
+    return check
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def sweep(folder: Path) -> None:

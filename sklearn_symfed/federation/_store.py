@@ -13,14 +13,14 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from sklearn_symfed.exceptions import FederationError, StoreError, SymfedError
 from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
 from sklearn_symfed.federation._differencing import Turnover
-from sklearn_symfed.federation._home import DATABASE, place, prepare, read_seed, write_seed
+from sklearn_symfed.federation._home import DATABASE, place, prepare, presence, read_seed, write_seed
 from sklearn_symfed.federation._keys import Identity
 from sklearn_symfed.federation._ledger import Ledger
 from sklearn_symfed.federation._slots import Slot, Word
@@ -49,6 +49,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, home: Path | None) -> None:
         self.home = home
         self._connection = connection
+        self._check_presence: Callable[[], None] = (lambda: None) if home is None else presence(home)
         self._lock = threading.RLock()
         self._identity: Identity | None = None
         weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
@@ -106,13 +107,16 @@ class Store:
             if self._connection.in_transaction:
                 yield
                 return
+            before = self._local, self._turnover
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._check_presence()  # a database that was deleted takes everything in, for nobody to find
                 self._connection.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
+                self._local, self._turnover = before
                 raise
 
     # -- learning ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -369,6 +370,81 @@ def test_full_disk_changes_nothing(tmp_path):
         assert store.learn(other, "second")
     with Store.open(tmp_path / "home") as store:
         assert store.local == kept + other
+
+
+@pytest.mark.parametrize("fate", ["deleted", "moved", "replaced", "hidden"])
+def test_a_home_that_goes_away_takes_nothing_in(tmp_path, fate):
+    """A home that is no longer where it was opened refuses each change, and a node in memory keeps what was stored."""
+    home, backup = tmp_path / "home", tmp_path / "backup"
+    with Store.open(home) as store:
+        store.learn(A, "january")
+    shutil.copytree(home, backup)
+    with Store.open(home) as store:
+        home.rename(tmp_path / "elsewhere")
+        if fate == "deleted":
+            shutil.rmtree(tmp_path / "elsewhere")
+        elif fate == "replaced":
+            shutil.copytree(backup, home)
+        elif fate == "hidden":
+            home.write_text("a file")
+
+        def learn_in_a_larger_transaction():
+            with store.transaction():
+                store.learn(B)
+
+        for change in (
+            learn_in_a_larger_transaction,
+            lambda: store.learn(B),
+            lambda: store.forget(A, "january"),
+            store.reset,
+        ):
+            with pytest.raises(StoreError, match=r"deleted, moved or replaced .*nothing of this call was stored"):
+                change()
+        assert store.local == A
+        assert store.batches == {"january": A.digest}
+    with Store.open(tmp_path / "elsewhere" if fate in {"moved", "hidden"} else backup) as store:
+        assert store.local == A
+
+
+def test_what_a_larger_transaction_takes_back_was_not_learned(store):
+    """Statistics that were learned within a transaction that fails as a whole are gone from memory as from the disk."""
+    store.learn(A, "january")
+
+    def learn_and_fail():
+        with store.transaction():
+            store.learn(B, "february")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        learn_and_fail()
+    assert store.local == A
+    assert store.batches == {"january": A.digest}
+    store.learn(B, "february")
+    assert store.local == A + B
+
+
+def test_a_home_with_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
+    """A node whose process goes to another folder goes on in the home that it opened."""
+    monkeypatch.chdir(tmp_path)
+    with Store.open("home") as store:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        store.learn(A)
+    with Store.open(tmp_path / "home") as store:
+        assert store.local == A
+
+
+def test_a_home_that_comes_back_goes_on(tmp_path):
+    """A home that was away for a while takes in changes again."""
+    home = tmp_path / "home"
+    with Store.open(home) as store:
+        home.rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match="moved"):
+            store.learn(A)
+        (tmp_path / "elsewhere").rename(home)
+        store.learn(B)
+    with Store.open(home) as store:
+        assert store.local == B
 
 
 def test_closed_store(store):
