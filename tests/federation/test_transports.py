@@ -238,9 +238,9 @@ def test_directory_that_goes_away(pair):
     """A share that is unmounted meanwhile is an error of the carrier, for reader and writer."""
     a, b, inbox = pair
     inbox.parent.rename(inbox.parent.with_name("elsewhere"))
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="gone or not mounted"):
         a.publish(b"x")
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError, match="gone or not mounted"):
         b.receive(1)
 
 

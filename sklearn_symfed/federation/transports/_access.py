@@ -1,5 +1,7 @@
 """Who may use what is made in a shared folder: whoever may use the folder, whatever the umask of the maker says.
 
+Owns as well what a user is told to do about a folder that cannot be used.
+
 A message is sealed and signed, so a member who can read those of others learns nothing from them.
 """
 
@@ -15,6 +17,7 @@ from pathlib import Path
 __all__ = ["advice", "share"]
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, getattr(errno, "ESTALE", errno.ENOENT)})
 _FOLDER = 0o3777  # setgid, so that the group goes on; and sticky, which keeps one member from removing another's files
 _FILE = 0o666
 
@@ -36,7 +39,9 @@ def share(path: Path) -> None:
 
 
 def advice(error: OSError, root: Path) -> str:
-    """Return what to do about a denied access: what denies it, and how members come to share it; or nothing."""
+    """Return what to do about a folder that is not there, or about a denied access: what denies it; or nothing."""
+    if error.errno in _GONE and not os.path.isdir(root):
+        return f": the folder {str(root)!r} is gone or not mounted. Mount or make it again, then pulse"
     if error.errno not in _DENIED:
         return ""
     denying = _denying(Path(error.filename) if isinstance(error.filename, str | os.PathLike) else root)
