@@ -43,7 +43,7 @@ def federation(folder: Path, n_nodes: int) -> list[FederatedPSR]:
     url = f"dir://{folder}/carrier"
     nodes = [FederatedPSR(home=folder / f"node-{number}") for number in range(n_nodes)]
     schema = Schema([*(f"x{number}" for number in range(N_COLUMNS)), "y"])
-    nodes[0].create_federation("bench", url, schema=schema, on_recovery_key=lambda _: None)
+    nodes[0].create_federation("bench", url, schema=schema, guard="off", on_recovery_key=lambda _: None)
     for number, node in enumerate(nodes[1:], 1):
         node.join(*nodes[0].invite(f"node-{number}"))
     while not all(node.is_member and len(node.peers_) == n_nodes - 1 and node.converged_ for node in nodes):

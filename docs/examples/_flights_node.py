@@ -25,8 +25,11 @@ PATIENCE = 300  # seconds without a command: whoever started this process is gon
 REST = 0.05  # seconds between pulses when there is nothing to learn
 
 
-def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold: bool) -> int:
-    """Be one airport until told to fit; `withhold` leaves out one row, which the demo has to find out."""
+def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold: bool, unguarded: bool) -> int:
+    """Be one airport until told to fit.
+
+    `withhold` leaves out one row, which the demo has to find out; `unguarded` founds a federation without a guard.
+    """
     commands = listen()
     flights = read_flights([airport], months)
     rows = flights.rows.drop(columns="origin")[ORDERS[airport]]
@@ -38,7 +41,7 @@ def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold:
     node = FederatedPSR(home=folder / airport, classes=CLASSES)
     resumed = node.is_member
     if not resumed:
-        become_a_member(node, airport, folder, invite_and_code)
+        become_a_member(node, airport, folder, invite_and_code, "off" if unguarded else None)
     pulse(node)
     tell("member", resumed=resumed, rows=rows_held(node), fingerprint=node.fingerprint_)
 
@@ -66,14 +69,22 @@ def run_node(airport: str, folder: Path, *, months: int, pause: float, withhold:
     return 0
 
 
-def become_a_member(node: FederatedPSR, airport: str, folder: Path, invite_and_code: list[str]) -> None:
+def become_a_member(
+    node: FederatedPSR, airport: str, folder: Path, invite_and_code: list[str], guard: str | None
+) -> None:
     """Found the federation and tell of an invite for each of the others; or join by the invite that was handed over."""
     if airport != FOUNDER:
         node.join(*invite_and_code, wait=PATIENCE)
         return
     url = (folder / "federation").as_uri().replace("file:", "dir:", 1)
     schema = Schema([name for name in COLUMNS if name != CLASSES], classes=CLASSES)
-    node.create_federation("flights", url, schema=schema, on_recovery_key=lambda _: None)  # a demo recovers nothing
+    node.create_federation(
+        "flights",
+        url,
+        schema=schema,
+        guard=guard,
+        on_recovery_key=lambda _: None,  # a demo recovers nothing
+    )
     for other in AIRPORTS:
         if other != FOUNDER:
             invite, code = node.invite(other)

@@ -163,7 +163,8 @@ class Demo:
 
     def _start(self, airport: Airport) -> Airport:
         withheld = self._options.sabotage == "row" and airport.facts.name == SHORT_OF_ROWS
-        airport.start(*(["--withhold"] if withheld else []))
+        unguarded = self._options.sabotage == "limb"  # the guard would not let statistics out that no rows have
+        airport.start(*["--withhold"][:withheld], *["--unguarded"][:unguarded])
         if withheld:
             self._say(f"Sabotage: {airport.facts.name} withholds one of its rows.")
         return airport
@@ -307,6 +308,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--node", choices=AIRPORTS, help=argparse.SUPPRESS)
     parser.add_argument("--withhold", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--unguarded", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -359,7 +361,8 @@ def main() -> int:
     """Run the demo, or one node of it."""
     options = arguments()
     if options.node:
-        settings = {"months": options.months, "pause": options.pause, "withhold": options.withhold}
+        names = ("months", "pause", "withhold", "unguarded")
+        settings = {name: getattr(options, name) for name in names}
         return _flights_node.run_node(options.node, options.keep, **settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)

@@ -27,6 +27,7 @@ import msgpack
 import numpy as np
 from flint import fmpz_mat, nmod_mat
 
+from sklearn_symfed.exceptions import ForgetError
 from sklearn_symfed.federation._guard import Guard, Reason, of_change, parts, shortcomings
 from sklearn_symfed.psr import PSR, Moments
 
@@ -177,8 +178,22 @@ def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old
                 reasons += _too_alike(guard, _Change.of(now.get(label), then.get(label)), label, release.name)
             elif label in now and label in then:
                 more, less = (now[label], then[label]) if since[0] else (then[label], now[label])
-                reasons += of_change(guard, (more - less).moments(), label, release.name)
+                try:
+                    change = more - less
+                except ForgetError:
+                    reasons.append(_of_no_rows(label, release.name))
+                else:
+                    reasons += of_change(guard, change.moments(), label, release.name)
     return reasons
+
+
+def _of_no_rows(label: object, release: str) -> Reason:
+    """Say that a state and an earlier one of it differ by what no rows have: one of them was altered."""
+    text = (
+        f"what differs from {release}{_of(label)} are statistics that no rows have, so what this home holds was "
+        "altered or damaged (reset, and learn the rows again)"
+    )
+    return Reason("changed_rows", None, label, 0, 1, text)
 
 
 def _too_few(guard: Guard, since: tuple[int, int], n_columns: int, label: object, release: str) -> Iterator[Reason]:

@@ -358,6 +358,18 @@ def test_rows_that_are_learned_and_forgotten_count_each_on_its_own() -> None:
     assert house.pulse() == "published"
 
 
+def test_a_state_that_was_altered_is_held_back() -> None:
+    """A home whose statistics changed, with no row learned or forgotten, waits, and says that it is damaged."""
+    house, rng = House(DEFAULT), np.random.default_rng(0)
+    house.learn(PSR.from_rows(rng.normal(size=(60, 2))))
+    assert house.pulse() == "published"
+    house.local = PSR.from_rows(rng.normal(size=(60, 2)))
+    assert house.pulse() == (
+        "pending: what differs from release 1 are statistics that no rows have, so what this home holds was altered or "
+        "damaged (reset, and learn the rows again)"
+    )
+
+
 def test_what_was_undone_does_not_count() -> None:
     """A state that was published is no news: what led back to it is not held against it."""
     house = House(DEFAULT)
