@@ -15,9 +15,11 @@ import scipy.linalg
 from _harness import Options, Side, Table, in_turns, limited, ratio, significant
 
 from sklearn_symfed import PSR
-from sklearn_symfed._least_squares import least_squares, ridge, singular_values, standard_errors
 from sklearn_symfed.decomposition import PrincipalComponents
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
+from sklearn_symfed.linear_model._inference import singular_values, standard_errors
+from sklearn_symfed.linear_model._ordinary import least_squares
+from sklearn_symfed.linear_model._ridge import ridge
 
 
 def regression(d: int, condition: float = 1.0) -> PSR:
