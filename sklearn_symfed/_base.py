@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -64,7 +65,12 @@ class FromStatistics:
     _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take over constraints of scikit-learn's parameters that are offered here, and check rows before it does."""
         super().__init_subclass__(**kwargs)
+        known: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            known.update(vars(base).get("_parameter_constraints", {}))
+        cls._parameter_constraints = {name: known[name] for name in signature(cls).parameters if name in known}
         for name in READ_ROWS:
             if hasattr(cls, name):
                 setattr(cls, name, checking_rows(getattr(cls, name)))

@@ -1,0 +1,74 @@
+"""The estimators that the tests of the common contract run over: a line for each, beside the rows that it can learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_symfed import (
+    PSR,
+    FederatedGaussianNB,
+    FederatedLinearDiscriminantAnalysis,
+    FederatedLinearRegression,
+    FederatedPCA,
+    FederatedRidge,
+)
+
+FEATURES = ["b", "a", "c"]
+_INTEGERS = np.random.default_rng(0).integers(-50, 50, size=(90, 3))
+FRAME = pd.DataFrame(_INTEGERS + np.random.default_rng(1).normal(size=(90, 3)), columns=FEATURES).assign(
+    t=lambda f: f.a - 2 * f.b + _INTEGERS[:, 0], late=lambda f: f.t > 3
+)
+COUNTS = FRAME.assign(**{name: abs(_INTEGERS[:, i]) for i, name in enumerate(FEATURES)})
+BINARY = FRAME.assign(**{name: _INTEGERS[:, i] % 2 for i, name in enumerate(FEATURES)})
+
+
+@dataclass(frozen=True)
+class Case:
+    """An estimator, what it predicts, and rows that it can learn.
+
+    Attributes
+    ----------
+    estimator : object
+    target : str or None
+        ``"t"``, a number, or ``"late"``, a class.
+    frame : DataFrame of shape (90, 5)
+        Columns `FEATURES`, ``t`` and ``late``.
+    exempt : dict of str to str
+        Checks of scikit-learn that it cannot pass, each with its reason.
+    """
+
+    estimator: Any
+    target: str | None = None
+    frame: pd.DataFrame = field(default_factory=lambda: FRAME, repr=False)
+    exempt: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "".join(str(self.estimator).split())
+
+    @property
+    def classes(self) -> str | None:
+        return "late" if self.target == "late" else None
+
+    def rows(self, frame: pd.DataFrame | None = None) -> tuple[Any, Any]:
+        """Return features and target of all rows or of those given."""
+        frame = self.frame if frame is None else frame
+        return frame[FEATURES], None if self.target is None else frame[self.target]
+
+    def statistics(self, frame: pd.DataFrame | None = None) -> PSR:
+        """Return the PSR of all rows or of those given, without what is neither feature nor target."""
+        columns = [*FEATURES, *([] if self.target is None else [self.target])]
+        return PSR.from_rows((self.frame if frame is None else frame)[columns], classes=self.classes)
+
+
+FAMILY = [
+    Case(FederatedGaussianNB(), "late"),
+    Case(FederatedLinearDiscriminantAnalysis(), "late"),
+    Case(FederatedLinearDiscriminantAnalysis(shrinkage=0.5), "late"),
+    Case(FederatedLinearRegression(), "t"),
+    Case(FederatedPCA()),
+    Case(FederatedRidge(), "t"),
+]
