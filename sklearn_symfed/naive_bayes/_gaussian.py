@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics
+from sklearn_symfed._base import ClassifierFromStatistics
 from sklearn_symfed._rounding import integer_ratio
 from sklearn_symfed.psr import PSR, Moments, quotient
 
@@ -108,11 +108,6 @@ class FederatedGaussianNB(ClassifierFromStatistics, GaussianNB):
     >>> model.theta_.ravel().tolist(), model.predict([[0.5]]).tolist()
     ([-1.5, 1.5], ['b'])
     """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **FromStatistics._parameter_constraints,
-        **GaussianNB._parameter_constraints,
-    }
 
     def __init__(self, *, priors: Any = None, var_smoothing: float = 1e-9, prior: PSR | None = None) -> None:
         self.priors = priors
