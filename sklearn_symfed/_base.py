@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_symfed._input import (
@@ -36,6 +36,7 @@ __all__ = [
     "Interval",
     "RealNotInt",
     "RegressorFromStatistics",
+    "StrOptions",
     "TransformerFromStatistics",
     "fit_context",
     "generated_names",
@@ -143,7 +144,7 @@ class FromStatistics:
         """
         check_is_fitted(self)
         plain = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("sklearn."))
-        params = {**self._plain_params(), **self.get_params(deep=False)}  # type: ignore[attr-defined]
+        params = {**self.get_params(deep=False), **self._plain_params()}  # type: ignore[attr-defined]
         estimator = plain()
         estimator.set_params(**{name: params[name] for name in estimator.get_params(deep=False) if name in params})
         private = {"psr_", "solver_", "condition_", "_target", "_errors", "_singular", *self.get_params(deep=False)}  # type: ignore[attr-defined]

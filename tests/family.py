@@ -68,6 +68,7 @@ FAMILY = [
     Case(FederatedGaussianNB(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(shrinkage=0.5), "late"),
+    Case(FederatedLinearDiscriminantAnalysis(shrinkage="oas"), "late"),
     Case(FederatedLinearRegression(), "t"),
     Case(FederatedPCA()),
     Case(FederatedRidge(), "t"),

@@ -79,6 +79,7 @@ MODELS = {
     "lda": (LDA(), X, CLASSES, None),
     "lda, two classes": (LDA(priors=[0.25, 0.75]), X, CLASSES > 0, WEIGHTS),
     "lda, shrinkage": (LDA(shrinkage=0.25, store_covariance=True), X, CLASSES, None),
+    "lda, oas": (LDA(shrinkage="oas"), X, CLASSES, WEIGHTS),
     "lda, all shrunk": (LDA(shrinkage=1.0), X, CLASSES, None),
     "lda, collinear": (LDA(), COLLINEAR, CLASSES, WEIGHTS),
     "pca": (FederatedPCA(), X, None, None),

@@ -7,7 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+import scipy.linalg
+from sklearn.base import clone
+from sklearn.covariance import OAS
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
@@ -92,6 +95,55 @@ def test_is_near_scikit_learn(shrinkage, n_classes, weights):
     plain = mine.to_sklearn()
     assert plain.get_params()["solver"] == mine.solver
     assert np.array_equal(plain.transform(x), mine.transform(x))
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
+def test_oas_is_near_scikit_learn(load):
+    """`shrinkage="oas"` is scikit-learn's `covariance_estimator=OAS()`: a share for each class, one for all rows."""
+    x, y = load(return_X_y=True)
+    mine = FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(x, y)
+    theirs = LinearDiscriminantAnalysis(solver="eigen", covariance_estimator=OAS()).fit(x, y)
+    for name in ["coef_", "intercept_", "means_", "priors_", "covariance_"]:
+        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-9, atol=1e-11, err_msg=name)
+    kept = mine.scalings_.shape[1]
+    np.testing.assert_allclose(abs(mine.scalings_), abs(theirs.scalings_[:, :kept]), rtol=1e-8, atol=1e-10)
+    values = scipy.linalg.eigvalsh(OAS().fit(x).covariance_ - theirs.covariance_, theirs.covariance_)
+    shares = values[::-1][:kept] / values.sum()  # theirs are in another order if the sum is negative
+    np.testing.assert_allclose(mine.explained_variance_ratio_, shares, rtol=1e-7)
+    least_squares = LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=OAS()).fit(x, y)
+    np.testing.assert_allclose(mine.predict_proba(x), least_squares.predict_proba(x), rtol=1e-7, atol=1e-12)
+    plain = mine.to_sklearn()
+    assert np.array_equal(plain.predict_proba(x), mine.predict_proba(x))
+    np.testing.assert_allclose(clone(plain).fit(x, y).coef_, mine.coef_, rtol=1e-9, atol=1e-11)
+
+
+def test_oas_equals_fractions():
+    """The covariance within classes is rational under OAS, too, and rounded once; a class of one row has none."""
+    x, y = np.rint(10 * X[::12]), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3])
+    within = [[Fraction(0)] * 4 for _ in range(4)]
+    for label in np.unique(y):
+        rows = [[Fraction(v) for v in row] for row in x[y == label].tolist()]
+        n = len(rows)
+        mean = [sum(column) / n for column in zip(*rows, strict=True)]
+        own = [[sum((r[i] - mean[i]) * (r[j] - mean[j]) for r in rows) / n for j in range(4)] for i in range(4)]
+        squares, trace = sum(v * v for row in own for v in row), sum(own[i][i] for i in range(4))
+        below = (n + 1) * (squares - trace**2 / 4)
+        share = min(Fraction(1), (squares + trace**2) / below) if below else Fraction(1)
+        for i in range(4):
+            for j in range(4):
+                within[i][j] += Fraction(n, len(x)) * ((1 - share) * own[i][j] + (i == j) * share * trace / 4)
+    model = FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(x, y)
+    assert model.covariance_.tolist() == [[float(v) for v in row] for row in within]
+
+
+def test_oas_counts_weights_that_repeat_rows():
+    """OAS asks for the number of rows, also where weights repeat them; a common factor changes nothing."""
+    weights = np.random.default_rng(0).integers(1, 4, len(X))
+    model = FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(X, Y, weights)
+    again = FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(X.repeat(weights, axis=0), Y.repeat(weights))
+    assert model.coef_.tolist() == again.coef_.tolist()
+    halves = FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(X, Y, np.full(len(X), 0.5))
+    assert halves.coef_.tolist() == FederatedLinearDiscriminantAnalysis(shrinkage="oas").fit(X, Y).coef_.tolist()
 
 
 @pytest.mark.parametrize("name", ["collinear", "constant", "constant within classes", "few rows"])

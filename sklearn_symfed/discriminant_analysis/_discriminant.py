@@ -1,38 +1,34 @@
-"""Linear discriminant analysis from exact moments of each class."""
+"""The solve of linear discriminant analysis: a pure function of exact moments of each class, rounded once."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sklearn_symfed._base import ClassifierFromStatistics, FromStatistics, Interval
 from sklearn_symfed._definite import Definite, is_well_conditioned
 from sklearn_symfed._eigen import Eigenproblem, Level, evaluate_pairs, flip_signs
 from sklearn_symfed._linalg import Balls, Field, enclose, evaluate
+from sklearn_symfed._priors import class_proportions
 from sklearn_symfed._rounding import (
     as_integers,
     ball,
     ball_column,
-    integer_ratio,
     on_grid,
     quotients,
     scale_rows,
     split_columns,
     two_digits,
 )
-from sklearn_symfed.exceptions import DataError
-from sklearn_symfed.psr import PSR, Moments
+from sklearn_symfed._shrinkage import Shrinkage, covariance_of, pooled, share_of, shrunk
+from sklearn_symfed.psr import Moments
 
-__all__ = ["Discriminant", "FederatedLinearDiscriminantAnalysis", "Parameters", "class_proportions"]
+__all__ = ["Discriminant", "Parameters"]
 
 Array = np.ndarray[Any, Any]
 _RANK_TOL = 1e-4  # scikit-learn's default for its svd solver
@@ -53,16 +49,16 @@ class Discriminant:
         Of each class.
     priors : tuple of Fraction
         Probability of each class.
-    shrinkage : Fraction or None, default=None
-        Between 0 and 1.
+    shrinkage : Fraction, "oas" or None, default=None
+        Between 0 and 1, or the share that `oas_share` gives for each class.
 
     Notes
     -----
     With weights :math:`W_k`, means :math:`m_k`, co-moments :math:`C_k` and probabilities :math:`p_k` of the classes,
     the covariance within classes is, as in scikit-learn >= 1.9.1,
 
-    .. math:: S = \sum_k C_k / (W_k W), \quad\text{or with shrinkage } s: \quad
-              S = \sum_k p_k [(1 - s) C_k / W_k^2 + s\,\mathrm{tr}(C_k / W_k^2) / d].
+    .. math:: S = \sum_k C_k / (W_k W), \quad\text{or with shrinkage } s_k: \quad
+              S = \sum_k p_k [(1 - s_k) C_k / W_k^2 + s_k\,\mathrm{tr}(C_k / W_k^2) / d].
 
     Coefficients are :math:`b_k = S^{-1} (m_k - \bar x)` and intercepts
     :math:`-\tfrac12 (m_k + \bar x)^T b_k + \log p_k`, with :math:`\bar x = \sum_k p_k m_k`; with shrinkage
@@ -79,7 +75,7 @@ class Discriminant:
     total: Moments
     classes: Sequence[Moments]
     priors: tuple[Fraction, ...]
-    shrinkage: Fraction | None = None
+    shrinkage: Shrinkage = None
 
     # -- exact ingredients -------------------------------------------------------------------------------------------
 
@@ -93,35 +89,18 @@ class Discriminant:
         """Exact overall mean: ndarray of Fraction of shape (n_features,)."""
         return np.asarray(np.array(self.priors, dtype=object) @ self._means)
 
-    def _sum_of_comoments(self, weights: Sequence[Fraction]) -> tuple[Array, int]:
-        """Return the weighted sum of the classes' co-moments over their squared weights, and its denominator."""
-        parts = [w / (m.matrix[0, 0] ** 2) for w, m in zip(weights, self.classes, strict=True)]
-        factors, denominator = as_integers(np.array(parts, dtype=object))
-        terms = (factor * m.comoments for factor, m in zip(factors, self.classes, strict=True))
-        return np.asarray(sum(terms)), denominator
-
-    def _shrunk(self, matrix: Array, denominator: int) -> tuple[Array, int]:
-        """Shrink a covariance, over integers, towards its mean variance."""
-        if not self.shrinkage:
-            return matrix, denominator
-        over, under, size = self.shrinkage.numerator, self.shrinkage.denominator, len(matrix)
-        shrunk = matrix * (size * (under - over))
-        trace = sum(matrix[i, i] for i in range(size))
-        for i in range(size):
-            shrunk[i, i] += over * trace
-        return shrunk, denominator * size * under
-
     @cached_property
     def _weighted_covariance(self) -> tuple[Array, int]:
         """Covariance within classes by prior probability."""
-        return self._shrunk(*self._sum_of_comoments(self.priors))
+        parts = [shrunk(covariance_of(m), share_of(m, self.shrinkage)) for m in self.classes]
+        return pooled(parts, self.priors)
 
     @cached_property
     def _within(self) -> tuple[Array, int]:
         """Covariance within classes, as integers and their denominator."""
         if self.shrinkage is not None:
             return self._weighted_covariance
-        return self._sum_of_comoments(class_proportions(self.total, self.classes))
+        return pooled([covariance_of(m) for m in self.classes], class_proportions(self.total, self.classes))
 
     @cached_property
     def _centre(self) -> Array:
@@ -301,7 +280,7 @@ class Discriminant:
                 "Got features that are collinear within classes, but expected a covariance that has an inverse: "
                 "use a larger shrinkage, or None."
             )
-        total, total_scale = self._shrunk(self.total.comoments, self.total.matrix[0, 0] ** 2)
+        total, total_scale = shrunk(covariance_of(self.total), share_of(self.total, self.shrinkage))
         problem = Eigenproblem(total * scale - within * total_scale, within)
 
         def attempt(level: Level) -> list[Any] | None:
@@ -349,163 +328,3 @@ def _correlation(comoments: Array) -> Array:
 def _ratio(over: Fraction, under: Fraction) -> Fraction:
     """Return odds, or 1 where one of the two cannot be: their logarithm is infinite, and not asked of balls."""
     return over / under if over and under else Fraction(1)
-
-
-def class_proportions(total: Moments, classes: Sequence[Moments]) -> list[Fraction]:
-    """Return each class's exact share of the sum of weights."""
-    weight = total.matrix[0, 0] * total.unit
-    return [m.matrix[0, 0] * m.unit / weight for m in classes]
-
-
-class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscriminantAnalysis):
-    """Linear discriminant analysis from exact statistics.
-
-    Parameters
-    ----------
-    shrinkage : float or None, default=None
-        Between 0 and 1: how far the covariance within classes is moved towards its mean variance, as by scikit-learn's
-        ``eigen`` solver; None does what its ``svd`` solver does.  "auto" is refused: Ledoit-Wolf needs fourth moments.
-    priors : array-like of shape (n_classes,), default=None
-        Prior probabilities of the classes, by ascending label; None takes their proportions.
-    n_components : int, default=None
-        How many components `transform` returns; None means ``min(n_classes - 1, n_features)``.
-    store_covariance : bool, default=False
-        Whether to keep ``covariance_`` without shrinkage, too.
-    prior : PSR, default=None
-        Statistics, with class column, that are added to what `fit` learns, matched by name.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes
-    intercept_ : ndarray of shape (n_classes,), or (1,) for two classes
-    classes_ : ndarray of shape (n_classes,)
-        Labels that occurred.
-    means_ : ndarray of shape (n_classes, n_features)
-    priors_ : ndarray of shape (n_classes,)
-    xbar_ : ndarray of shape (n_features,)
-        Overall mean, by prior probability.
-    covariance_ : ndarray of shape (n_features, n_features)
-        Covariance within classes, by prior probability.
-    scalings_ : ndarray of shape (n_features, rank)
-        The entry of largest magnitude of each column is positive.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-    solver_ : str
-        The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals".
-    condition_ : float
-        Condition number of the covariance within classes scaled to unit diagonal, to two digits.
-    psr_ : PSR
-        What the estimator was fitted from.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features,)
-        Where features have names.
-
-    See Also
-    --------
-    sklearn.discriminant_analysis.LinearDiscriminantAnalysis : The same model from rows.
-
-    Notes
-    -----
-    Coefficients, intercepts, means and covariances are correctly rounded, and so are scalings where their eigenvalues
-    differ: see `Discriminant` for the formula; `Eigenproblem` in `sklearn_symfed._eigen` has the convention for equal
-    ones.
-
-    Examples
-    --------
-    >>> from sklearn_symfed import FederatedLinearDiscriminantAnalysis
-    >>> model = FederatedLinearDiscriminantAnalysis().fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
-    >>> model.coef_.tolist(), model.intercept_.tolist()
-    ([[12.0]], [0.0])
-    """
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **FromStatistics._parameter_constraints,
-        **{
-            name: LinearDiscriminantAnalysis._parameter_constraints[name]
-            for name in ("priors", "n_components", "store_covariance")
-        },
-        "shrinkage": [Interval(Real, 0, 1, closed="both"), None],
-    }
-
-    def __init__(
-        self,
-        *,
-        shrinkage: Any = None,
-        priors: Any = None,
-        n_components: int | None = None,
-        store_covariance: bool = False,
-        prior: PSR | None = None,
-    ) -> None:
-        self.shrinkage = shrinkage
-        self.priors = priors
-        self.n_components = n_components
-        self.store_covariance = store_covariance
-        self.prior = prior
-
-    @property
-    def solver(self) -> str:
-        """Name of scikit-learn's solver whose `transform` this is."""
-        return "svd" if self.shrinkage is None else "eigen"
-
-    def _plain_params(self) -> dict[str, Any]:
-        return {"solver": self.solver}
-
-    def _validate_params(self) -> None:
-        if isinstance(self.shrinkage, str) and self.shrinkage == "auto":
-            raise ValueError(
-                "Got shrinkage='auto', but expected None or a float between 0 and 1: Ledoit-Wolf's estimate needs "
-                "fourth moments, which a PSR does not hold. The oracle approximating shrinkage (OAS) needs none, but "
-                "is not available yet: pass a float, chosen by cross-validation on your own rows, say."
-            )
-        super()._validate_params()
-
-    def _solve(self, psr: PSR) -> dict[str, Any]:
-        by_class = psr.by_class()
-        total, classes = psr.moments(), [each.moments() for each in by_class.values()]
-        if psr.n_rows == len(classes):
-            raise DataError(
-                "The number of samples must be more than the number of classes. "
-                f"Got {psr.n_rows} sample(s) and {len(classes)} class(es)."
-            )
-        most = min(len(classes) - 1, len(psr.names))
-        if self.n_components is not None and self.n_components > most:
-            raise ValueError(
-                "n_components cannot be larger than min(n_features, n_classes - 1). "
-                f"Got n_components={self.n_components}, but expected at most {most}."
-            )
-        kept = most if self.n_components is None else self.n_components
-        shrinkage = None if self.shrinkage is None else Fraction(*integer_ratio(self.shrinkage))
-        priors = class_proportions(total, classes) if self.priors is None else self._declared_priors(len(classes))
-        solution = Discriminant(total, classes, tuple(priors), shrinkage)
-        parameters = solution.parameters()
-        scalings, ratio = solution.transformation(kept)
-        keep_covariance = self.store_covariance or shrinkage is not None
-        return {
-            "classes_": np.array(list(by_class)),
-            "coef_": parameters.coef,
-            "intercept_": parameters.intercept,
-            "solver_": parameters.solver,
-            "condition_": parameters.condition,
-            "means_": solution.means,
-            "priors_": quotients(*as_integers(np.array(priors, dtype=object))),
-            "xbar_": solution.xbar,
-            "scalings_": scalings,
-            "explained_variance_ratio_": ratio,
-            "_max_components": kept,
-            "_n_features_out": kept,
-            **({"covariance_": solution.covariance} if keep_covariance else {}),
-        }
-
-    def _declared_priors(self, n_classes: int) -> list[Fraction]:
-        values = np.asarray(self.priors, dtype=np.float64)
-        if values.shape != (n_classes,) or not np.isfinite(values).all():
-            raise ValueError(
-                f"Got priors of shape {values.shape}, but expected {n_classes} finite numbers, one for each class."
-            )
-        if (values < 0).any() or not values.any():
-            raise ValueError("priors must be non-negative, and not all zero.")
-        priors = [Fraction(value) for value in values.tolist()]
-        total = sum(priors, Fraction(0))
-        if abs(total - 1) > Fraction(1, 10**5):
-            warnings.warn("The priors do not sum to 1. Renormalizing", UserWarning, stacklevel=5)
-            return [prior / total for prior in priors]
-        return priors

@@ -1,0 +1,7 @@
+"""Discriminant analysis from rows or their statistics: for each model the pure solve first, the thin class after it."""
+
+from __future__ import annotations
+
+from sklearn_symfed.discriminant_analysis._linear import FederatedLinearDiscriminantAnalysis
+
+__all__ = ["FederatedLinearDiscriminantAnalysis"]
