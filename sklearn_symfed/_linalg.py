@@ -11,19 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from flint import arb, arb_mat, fmpq, fmpq_mat
 
 from sklearn_symfed._definite import DeclinedError, Definite
-from sklearn_symfed._rounding import ball, ball_column, flint_integers, magnitude, precision, round_matrix
+from sklearn_symfed._rounding import (
+    ball,
+    ball_column,
+    flint_integers,
+    magnitude,
+    precision,
+    round_matrix,
+    sign_matrix,
+)
 
-__all__ = ["Balls", "Field", "enclose", "evaluate", "highest", "solve"]
+__all__ = ["Balls", "Field", "decide", "enclose", "evaluate", "highest", "signs", "solve"]
 
 Array = np.ndarray[Any, Any]
 Matrix = Any
 """A matrix of python-flint: `arb_mat` or `fmpq_mat`."""
+Answer = TypeVar("Answer")
 
 RUNGS = ("cholesky", "balls", "rationals")
 _REFINED_BITS = (80, 220, 440)
@@ -33,6 +42,12 @@ _LAST_BITS = 4096
 
 class Field(Protocol):
     """What a formula may use, beside ``+``, ``-``, ``*`` and ``transpose()`` of matrices."""
+
+    rung: ClassVar[str]
+
+    @property
+    def bits(self) -> int:
+        """Which precision it has, beside others of its rung."""
 
     def matrix(self, integers: Array) -> Matrix:
         """Take over a 2-d ndarray of Python integers, without error."""
@@ -153,25 +168,79 @@ def evaluate(formula: Callable[[Field], Sequence[Matrix]], *, roots: bool = Fals
     all likelihood, is settled by rationals (at 100 unknowns FLINT solves them by Dixon lifting in a fraction of a
     second).  Where it has none, balls of 128, 256 and 512 bits come before them.
     """
+    return _climb(formula, lambda matrix, settle: round_matrix(matrix, roots, settle=settle))
+
+
+def signs(formula: Callable[[Field], Sequence[Matrix]]) -> list[Array]:
+    """Tell the sign of every entry of a formula, exactly: for decisions that no rounding may take.
+
+    Parameters
+    ----------
+    formula : callable
+        As for `evaluate`, without logarithms.
+
+    Returns
+    -------
+    list of ndarray of int
+        1, 0 or -1.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a matrix to be solved is singular.
+    """
+    return _climb(formula, sign_matrix)[0]
+
+
+def _climb(
+    formula: Callable[[Field], Sequence[Matrix]], read: Callable[[Matrix, bool], Array | None]
+) -> tuple[list[Array], str]:
+    """Evaluate a formula until each matrix can be read, which on the last rung it must be."""
     done: dict[int, Array] = {}
+
+    def found(field: Field) -> tuple[list[Array], str] | None:
+        matrices = formula(field)
+        for k, matrix in enumerate(matrices):
+            values = None if k in done else read(matrix, isinstance(field, _Rationals))
+            if values is not None:
+                done[k] = values
+        return ([done[k] for k in range(len(done))], field.rung) if len(done) == len(matrices) else None
+
+    return decide(found)
+
+
+def decide(question: Callable[[Field], Answer | None]) -> Answer:
+    """Ask a question about exact numbers on one rung after another, until one can answer it.
+
+    Parameters
+    ----------
+    question : callable
+        Takes a `Field`; returns None where balls do not tell.  Over rationals, the last, it has to answer.
+
+    Returns
+    -------
+    object
+        The answer, the same whichever rung gave it.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a matrix to be solved is singular.
+    """
     declined = False
     for field in _ladder():
         if isinstance(field, Balls) and declined is isinstance(field, _Refined):
             continue
         try:
             with precision(field.bits + (64 if isinstance(field, _Refined) else 0)):
-                matrices = formula(field)
-                for k, matrix in enumerate(matrices):
-                    rounded = None if k in done else round_matrix(matrix, roots, settle=isinstance(field, _Rationals))
-                    if rounded is not None:
-                        done[k] = rounded
+                answer = question(field)
         except DeclinedError:
             declined = True
             continue
         except ZeroDivisionError:  # singular, or not regular for sure at this precision
             continue
-        if len(done) == len(matrices):
-            return [done[k] for k in range(len(done))], field.rung
+        if answer is not None:
+            return answer
     raise np.linalg.LinAlgError("Got a singular matrix, but expected a positive definite one.")
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "quotients",
     "round_matrix",
     "scale_rows",
+    "sign_matrix",
     "split_columns",
     "to_float",
     "two_digits",
@@ -177,6 +178,15 @@ def round_matrix(matrix: Matrix, roots: bool, settle: bool) -> Array | None:
         balls = (entry.sqrt() for entry in entries) if roots else entries
         rounded = [to_float(each, settle=settle) for each in balls]
     return None if None in rounded else np.array(rounded, dtype=np.float64).reshape(matrix.nrows(), matrix.ncols())
+
+
+def sign_matrix(matrix: Matrix, settle: bool) -> Array | None:
+    """Return the sign of each entry of a matrix, 1, 0 or -1; None where balls do not tell, unless told to `settle`."""
+    entries = matrix.entries()
+    found = [(entry > 0) - (entry < 0) for entry in entries]
+    if not settle and not all(sign or entry == 0 for sign, entry in zip(found, entries, strict=True)):
+        return None
+    return np.array(found, dtype=np.int64).reshape(matrix.nrows(), matrix.ncols())
 
 
 def _root(value: fmpq) -> float:
