@@ -8,7 +8,7 @@ from one of the mixins here and from the scikit-learn class whose prediction it 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, ClassVar, Self
@@ -20,7 +20,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_symfed._input import (
     READ_ROWS,
+    as_list,
     checking_rows,
+    column_names,
+    established,
     feature_names,
     free_names,
     generated_names,
@@ -28,6 +31,7 @@ from sklearn_symfed._input import (
     warn_of_column,
     with_names,
 )
+from sklearn_symfed._steps import AffineStep
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, plain_table, sorted_labels
 
@@ -48,7 +52,7 @@ fit_context = _fit_context(prefer_skip_nested_validation=True)
 """Decorates what fits: checks the parameters first, as scikit-learn's estimators do."""
 
 
-class FromStatistics:
+class FromStatistics(AffineStep):
     """Mixin: `fit`, `partial_fit` and `forget` from rows or a PSR, each one all or nothing.
 
     A subclass says what ``y`` means (`_columns_of`, `_target_of_rows`, `_target_of_prior`) and solves (`_solve`).
@@ -64,6 +68,8 @@ class FromStatistics:
     _target: Any  # what y means as column names: a str, a list of str, or None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {"prior": [PSR, None]}
+    _own_attributes: ClassVar[tuple[str, ...]] = ("psr_", "solver_", "condition_", "_target", "_beside")
+    """Fitted attributes that scikit-learn's estimator has no use for."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take over constraints of scikit-learn's parameters that are offered here, and check rows before it does."""
@@ -147,8 +153,8 @@ class FromStatistics:
         params = {**self.get_params(deep=False), **self._plain_params()}  # type: ignore[attr-defined]
         estimator = plain()
         estimator.set_params(**{name: params[name] for name in estimator.get_params(deep=False) if name in params})
-        private = {"psr_", "solver_", "condition_", "_target", "_errors", "_singular", *self.get_params(deep=False)}  # type: ignore[attr-defined]
-        vars(estimator).update({name: value for name, value in vars(self).items() if name not in private})
+        own = {*self._own_attributes, *self.get_params(deep=False)}  # type: ignore[attr-defined]
+        vars(estimator).update({name: value for name, value in vars(self).items() if name not in own})
         vars(estimator).update(self._plain_attributes())
         return estimator
 
@@ -221,11 +227,11 @@ class FromStatistics:
             self.n_features_in_ = len(features)
             if features != generated_names(len(features)):
                 self.feature_names_in_ = np.array(features, dtype=object)
-        elif _as_list(targets) != _as_list(self._target):
+        elif as_list(targets) != as_list(self._target):
             raise SchemaError(
                 f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
             )
-        return psr.select([*features, *_as_list(targets)])
+        return psr.select([*features, *as_list(targets)])
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         raise NotImplementedError
@@ -250,7 +256,7 @@ class FromStatistics:
         """Return the columns of `psr_`, in its order, of another PSR."""
         check_is_fitted(self)
         targets = self._target if y is None else y
-        if _names([targets] if isinstance(targets, str) else targets) != _as_list(self._target):
+        if column_names(targets) != as_list(self._target):
             raise SchemaError(
                 f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
             )
@@ -275,9 +281,9 @@ class RegressorFromStatistics(FromStatistics):
 
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
         self._require_target(y)
-        targets = normalised(y) if isinstance(y, str) else _names(y)
-        psr.schema.positions(_as_list(targets))
-        return [name for name in psr.names if name not in _as_list(targets)], targets
+        targets = normalised(y) if isinstance(y, str) else column_names(y)
+        psr.schema.positions(as_list(targets))
+        return [name for name in psr.names if name not in as_list(targets)], targets
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
@@ -288,7 +294,7 @@ class RegressorFromStatistics(FromStatistics):
         own, fallback = own_names(y), ["y"] if single else generated_names(np.shape(y)[-1] if np.ndim(y) else 0, "y")
         own, fallback = own and free_names(own, feature_names(X)), free_names(fallback, feature_names(X))
         if hasattr(self, "psr_"):
-            names = _established(_as_list(self._target), own, fallback)
+            names = established(as_list(self._target), own, fallback)
         else:
             names = own or fallback
             if self.prior is not None:
@@ -379,7 +385,7 @@ class ClassifierFromStatistics(FromStatistics):
             raise SchemaError(
                 f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
             )
-        if [name] != _names([y] if isinstance(y, str) else y):
+        if [name] != column_names(y):
             raise SchemaError(f"Got y={y!r}, but expected the class column {name!r} of the PSR.")
         return list(psr.names), name
 
@@ -389,7 +395,7 @@ class ClassifierFromStatistics(FromStatistics):
         features = feature_names(X)
         own, fallback = free_names(own_names(y) or [], features) or None, free_names(["y"], features)
         if hasattr(self, "psr_"):
-            self._target = _established([self._target], own, fallback)[0]
+            self._target = established([self._target], own, fallback)[0]
         elif self.prior is None:
             self._target = (own or fallback)[0]
         elif self.prior.schema.classes is None:
@@ -410,23 +416,29 @@ class TransformerFromStatistics(FromStatistics):
     """Mixin: there is no target; with a PSR, ``y`` names columns that are no features."""
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit to rows, and transform them.
+        """Fit to rows or their statistics, and transform them.
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-        y : None
-            Ignored.
+        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+        y : None; with a PSR: str or list of str, default=None
+            Columns of a PSR that are no features, and stay as they are.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
+        ndarray of shape (n_samples, n_components), or PSR
         """
         return self.fit(X, y, sample_weight).transform(X)  # type: ignore[attr-defined]
 
+    def _learn_psr(self, psr: PSR, y: Any) -> PSR:
+        learned = super()._learn_psr(psr, y)
+        if y is not None:
+            self._beside = [name for name in psr.names if name not in learned.names]
+        return learned
+
     def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
-        unwanted = [] if y is None else _names([y] if isinstance(y, str) else y)
+        unwanted = [] if y is None else column_names(y)
         psr.schema.positions(name for name in unwanted if name != psr.schema.classes)
         return [name for name in psr.names if name not in unwanted], None
 
@@ -453,29 +465,5 @@ def _all_or_nothing(estimator: Any) -> Iterator[None]:
 def _drop_fitted(estimator: BaseEstimator) -> None:
     for name in [name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")]:
         delattr(estimator, name)
-    vars(estimator).pop("_target", None)
-
-
-# -- names -----------------------------------------------------------------------------------------------------------
-
-
-def _as_list(targets: Any) -> list[str]:
-    return [] if targets is None else [targets] if isinstance(targets, str) else list(targets)
-
-
-def _names(y: Any) -> list[str]:
-    """Return `y` as a list of column names."""
-    if isinstance(y, Iterable) and not isinstance(y, bytes):
-        names = list(y)
-        if names and all(isinstance(name, str) for name in names):
-            return [normalised(name) for name in names]
-    raise SchemaError(
-        f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
-    )
-
-
-def _established(target: list[str], own: list[str] | None, fallback: list[str]) -> list[str]:
-    """Return the names of the fit, which names that a later target carries may not contradict."""
-    if len(fallback) != len(target) or (own is not None and own != target != fallback):
-        raise SchemaError(f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted.")
-    return target
+    for name in ("_target", "_beside"):
+        vars(estimator).pop(name, None)

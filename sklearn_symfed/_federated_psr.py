@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
 from sklearn_symfed._base import fit_context
-from sklearn_symfed._input import generated_names, require_rows
+from sklearn_symfed._input import column_names, generated_names, require_rows
 from sklearn_symfed._member import FederationMember
+from sklearn_symfed._steps import AffineStep, centred
 from sklearn_symfed.exceptions import (
     ClosedError,
     DataError,
@@ -28,10 +29,12 @@ from sklearn_symfed.federation import Federation, Guard, Store
 from sklearn_symfed.psr import (
     PSR,
     RowBuffer,
+    Schema,
     as_table,
     batches,
     frame_names,
     is_stream,
+    learn_rows,
     without_column,
     without_rows,
 )
@@ -46,7 +49,7 @@ _opening = threading.RLock()
 _OF_MERGED_ROWS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
-class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn rows into exact statistics, alone or as a node of a federation, and standardise rows by them.
 
     Without a federation this is a scikit-learn transformer: `transform` subtracts the mean and divides by the standard
@@ -61,6 +64,10 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     decimals : mapping of str to int, default=None
         Columns that hold decimals, and their digits after the point: ``{"fare_amount": 2}``.  The decimals are
         learned, not the floats nearest to them.
+    ranges : mapping of str to (low, high), default=None
+        Columns whose numbers lie between two bounds, both included: ``{"fare_amount": (0, 500)}``.  None is no bound.
+    outside : {"error", "drop"}, default="error"
+        Whether rows outside of a range are refused, or left out and counted: `n_rows_dropped_`.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
@@ -94,6 +101,9 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         What this node has published so far: when, how many rows, which digest, what had changed.
     refusals_ : list of tuple (float, str or None, str)
         The newest messages that were refused: when, in seconds since 1970, the sender if known, and why.
+    n_rows_dropped_ : int
+        Rows of what this node learned that were left out, as they were outside of a range; repetitions by integer
+        weights count.  No other member sees it.
     batches_ : dict of str to str
         The batches that were learned under a `batch_id` and not forgotten, and the digest of each.
     converged_ : bool
@@ -130,6 +140,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "classes": [str, "boolean", None],
         "decimals": [Mapping, None],
+        "ranges": [Mapping, None],
+        "outside": [str],
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
         "n_jobs": [int, None],
@@ -147,6 +159,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         *,
         classes: str | bool | None = None,
         decimals: Mapping[str, int] | None = None,
+        ranges: Mapping[str, tuple[float | None, float | None]] | None = None,
+        outside: str = "error",
         with_mean: bool = True,
         with_std: bool = True,
         n_jobs: int | None = None,
@@ -155,6 +169,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     ) -> None:
         self.classes = classes
         self.decimals = decimals
+        self.ranges = ranges
+        self.outside = outside
         self.with_mean = with_mean
         self.with_std = with_std
         self.n_jobs = n_jobs
@@ -194,6 +210,7 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
             one batch at a time is held in memory, and all of them are learned, or none.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels where `classes` says so, else more columns to learn: a target, say.  They are not transformed.
+            With a PSR: str or list of str, its columns that are no features.
         sample_weight : array-like of shape (n_samples,), default=None
             Integers repeat a row exactly; floats weigh it.
 
@@ -212,8 +229,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
             raise FederationError(
                 "This node is a member of a federation, and fit would wipe what it learned: use partial_fit."
             )
-        psr, features = self._read(X, y, sample_weight, first=True, anew=True)
-        self._store.reset(psr)
+        psr, n_dropped, features = self._read(X, y, sample_weight, first=True, anew=True)
+        self._store.reset(psr, n_dropped)
         self._adopt(features)
         return self._refresh()
 
@@ -251,8 +268,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     def _learn_at_once(self, X: Any, y: Any, sample_weight: Any, batch_id: str | None) -> None:
         node = self._node()
         first = node.local is None or not hasattr(self, "n_features_in_")  # peers' order binds nobody
-        psr, features = self._read(X, y, sample_weight, first=first)
-        node.learn(psr, batch_id)
+        psr, n_dropped, features = self._read(X, y, sample_weight, first=first)
+        node.learn(psr, batch_id, n_dropped)
         self._adopt(features)
         self._refresh()
         if self.home is None and not isinstance(node, Federation):
@@ -286,8 +303,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
             self._node()  # takes up a home, so that whoever was killed can repeat this call first
         if not hasattr(self, "n_features_in_"):
             check_is_fitted(self)
-        psr, _ = self._read(X, y, sample_weight, first=False)
-        self._node().forget(psr, batch_id)
+        psr, n_dropped, _ = self._read(X, y, sample_weight, first=False)
+        self._node().forget(psr, batch_id, n_dropped)
         return self._refresh()
 
     def reset(self) -> Self:
@@ -310,13 +327,15 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            The class column, if there, is left out.
+        X : array-like or DataFrame of shape (n_samples, n_features), or PSR
+            The class column, if there, is left out of rows.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
             float32 for float32 rows, else float64.  Rounded as floats are; a PSR of these is exact for *them*.
+        PSR
+            Of the standardised rows, not rounded, if a PSR was given; columns that are no features stay as they are.
         """
         check_is_fitted(self)
         X = self._features_of(X)
@@ -377,6 +396,13 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     def local_psr_(self) -> PSR:
         return self._known(self._node().local if self._exists() else None)
 
+    @property
+    def n_rows_dropped_(self) -> int:
+        if not self._exists():
+            return 0
+        self._node()
+        return self._store.n_dropped
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _node(self, *, must_exist: bool = False) -> Federation | Store:
@@ -432,39 +458,52 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         names, classes = frame_names(X), self._class_column()
         return without_column(X, classes) if names is not None and classes in names else X
 
-    def _known_decimals(self) -> dict[str, int]:
-        """Return the decimals of the columns that the node knows."""
+    def _known_schema(self) -> Schema | None:
+        """Return the columns that the node knows."""
         schema = self._federation().schema if self._takes_part() else None
         known = self._merged()
-        return schema.decimals if schema is not None else {} if known is None else known.schema.decimals
+        return schema if schema is not None or known is None else known.schema
+
+    def _declared(self, *, anew: bool) -> dict[str, Any]:
+        """Return what may be in the columns: as declared, else as known, and a contradiction for others to refuse."""
+        known = None if anew else self._known_schema()
+        declared = {"decimals": self.decimals, "ranges": self.ranges, "outside": self.outside}
+        if known is not None and self.decimals is None:
+            declared["decimals"] = known.decimals
+        if known is not None and self.ranges is None:
+            declared["ranges"] = known.ranges
+            declared["outside"] = known.outside if self.outside == "error" else self.outside
+        return declared
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, anew: bool = False
-    ) -> tuple[PSR, list[str] | None]:
-        """Return the statistics of what was passed in, and its features if they are to be adopted.
+    ) -> tuple[PSR, int, list[str] | None]:
+        """Return the statistics of what was passed in, how many rows were dropped, and features that are to be adopted.
 
         What was known before plays no part where a node learns `anew`.
         """
         if isinstance(X, PSR):
-            if y is not None or sample_weight is not None:
-                raise DataError("Got y or sample_weight with a PSR, but expected none: a PSR holds them.")
-            return X, list(X.names) if first else None
+            if sample_weight is not None:
+                raise DataError("Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows.")
+            beside = [] if y is None else column_names(y)
+            X.select(beside)
+            return X, 0, [name for name in X.names if name not in beside] if first else None
         X = as_table(X)
         features: list[str] = []
-        psr = PSR.from_rows(
+        psr, n_dropped = learn_rows(
             self._stream(X, features, first=first) if is_stream(X) else X,
             y,
+            sample_weight,
+            self.n_jobs,
             classes=self._class_column(),
-            decimals=self._known_decimals() if self.decimals is None and not anew else self.decimals,
-            sample_weight=sample_weight,
-            n_jobs=self.n_jobs,
+            **self._declared(anew=anew),
         )
-        if psr.n_rows == 0:
+        if psr.n_rows == n_dropped == 0:
             why = "" if sample_weight is None else " sample_weight is zero for all rows."
             raise DataError(f"Found array with 0 sample(s) while a minimum of 1 is required.{why}")
         if not is_stream(X):
             features = self._named_features(X, first=first)
-        return psr, features
+        return psr, n_dropped, features
 
     def _stream(self, stream: Iterator[Any], features: list[str], *, first: bool) -> Iterator[Any]:
         """Check the columns of each batch; the first one says what the features are."""
@@ -493,7 +532,8 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
 
     def _wait(self, buffer: RowBuffer, X: Any, y: Any) -> bool:
         """Keep a few rows, checked, to be learned together with more; False if they are to be learned at once."""
-        if y is None and self.classes is None and self.decimals is None and buffer.take(X):
+        undeclared = self.classes is None and self.decimals is None and self.ranges is None and self.outside == "error"
+        if y is None and undeclared and buffer.take(X):
             pass
         elif isinstance(X, PSR) or is_stream(X) or not 0 < _length(X) <= buffer.few or not self._declares(buffer):
             return False
@@ -513,7 +553,12 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
     def _declares(self, buffer: RowBuffer) -> bool:
         """Tell whether the parameters still say what the rows that wait were read by."""
         known = buffer.schema
-        return self.decimals in (None, known.decimals) and self.classes in (None, True, known.classes)
+        ranges = [(None, "error"), (None, known.outside), (known.ranges, known.outside)]
+        return (
+            self.decimals in (None, known.decimals)
+            and (self.ranges, self.outside) in ranges
+            and self.classes in (None, True, known.classes)
+        )
 
     def _learn_what_waits(self, *, close: bool = False) -> None:
         buffer = self._buffer
@@ -552,14 +597,24 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
             for name in _OF_MERGED_ROWS:
                 self.__dict__.pop(name, None)
             return self
-        names = getattr(self, "feature_names_in_", generated_names(self.n_features_in_))
-        moments = psr.moments().select(names)
+        moments = psr.moments().select(self._features())
         scale = moments.standard_deviation()
         self.n_samples_seen_ = psr.n_rows
         self.mean_ = moments.mean if self.with_mean or self.with_std else None
         self.var_ = moments.variance() if self.with_std else None
         self.scale_ = np.where(scale == 0, 1.0, scale) if self.with_std else None
         return self
+
+    def _features(self) -> list[str]:
+        return list(getattr(self, "feature_names_in_", generated_names(self.n_features_in_)))
+
+    @property
+    def _beside(self) -> list[str]:
+        return list(self.psr_.drop(self._features()).names)
+
+    def _affine(self) -> tuple[Array, Sequence[Any]]:
+        scale = self.scale_ if self.with_std else np.ones(self.n_features_in_)
+        return centred(np.diag(1 / scale), self.mean_ if self.with_mean else np.zeros(self.n_features_in_))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mean_")
@@ -583,14 +638,14 @@ class FederatedPSR(FederationMember, OneToOneFeatureMixin, TransformerMixin, Bas
         state.pop("_membership", None)
         state.pop("_buffer", None)
         store = state.pop("_store", None)
-        return {**state, "_local": None if store is None else store.local}
+        return {**state, "_local": None if store is None else (store.local, store.n_dropped)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         local = state.pop("_local", None)
         super().__setstate__(state)
         if local is not None:
             self._store, self._membership = Store.open(None), None
-            self._store.reset(local)
+            self._store.reset(*local)
 
 
 def _length(X: Any) -> int:

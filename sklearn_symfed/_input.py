@@ -15,12 +15,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 
-from sklearn_symfed.exceptions import DataTypeError
+from sklearn_symfed.exceptions import DataTypeError, SchemaError
 from sklearn_symfed.psr import PSR, NamedColumns, column_at, frame_names, normalised, plain_array, read_columns
 
 __all__ = [
     "READ_ROWS",
+    "as_list",
     "checking_rows",
+    "column_names",
+    "established",
     "feature_names",
     "free_names",
     "generated_names",
@@ -61,7 +64,8 @@ def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def checked(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        require_rows(X, method.__name__)
+        if not (isinstance(X, PSR) and hasattr(method, "takes_statistics")):
+            require_rows(X, method.__name__)
         return method(self, X, *args, **kwargs)
 
     checked.checks_rows = True  # type: ignore[attr-defined]
@@ -127,3 +131,29 @@ def with_names(y: Any, names: list[str]) -> Any:
     if hasattr(y, "columns"):
         return NamedColumns({name: column_at(y, i) for i, name in enumerate(names)})
     return NamedColumns({name: y[:, i] for i, name in enumerate(names)})
+
+
+# -- columns of a PSR ------------------------------------------------------------------------------------------------
+
+
+def as_list(targets: Any) -> list[str]:
+    """Return the target columns of a fit: none, one or several."""
+    return [] if targets is None else [targets] if isinstance(targets, str) else list(targets)
+
+
+def column_names(y: Any) -> list[str]:
+    """Return what `y` calls: the name of a column, or a list of names."""
+    if isinstance(y, Iterable) and not isinstance(y, bytes):
+        names = as_list(y)
+        if names and all(isinstance(name, str) for name in names):
+            return [normalised(name) for name in names]
+    raise SchemaError(
+        f"Got y of type {type(y).__name__} with a PSR, but expected the name of a column, or a list of names."
+    )
+
+
+def established(target: list[str], own: list[str] | None, fallback: list[str]) -> list[str]:
+    """Return the names of the fit, which names that a later target carries may not contradict."""
+    if len(fallback) != len(target) or (own is not None and own != target != fallback):
+        raise SchemaError(f"Got targets {own or fallback}, but expected {target}, to which this estimator was fitted.")
+    return target

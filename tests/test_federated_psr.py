@@ -106,7 +106,7 @@ def test_forgetting_undoes_learning(frame):
     assert node.psr_ == PSR.from_rows(frame[200:300], classes="high")
 
 
-@pytest.mark.parametrize("rows", [[["4711", "x"]], [4711.0, 2.0], PSR.from_rows([[4711.0, 2.0]])])
+@pytest.mark.parametrize("rows", [[["4711", "x"]], [4711.0, 2.0], PSR.from_rows([[4711.0]])])
 def test_transform_quotes_no_value(rows):
     """What are no rows of numbers is refused without being shown."""
     node = FederatedPSR().fit([[1.0, 2.0], [3.0, 5.0]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -13,11 +14,14 @@ from sklearn_symfed._base import ClassifierFromStatistics, Interval, StrOptions
 from sklearn_symfed._priors import class_priors
 from sklearn_symfed._rounding import as_integers, quotients
 from sklearn_symfed._shrinkage import exact_shrinkage, refuse_ledoit_wolf
+from sklearn_symfed._steps import centred
 from sklearn_symfed.discriminant_analysis._discriminant import Discriminant
 from sklearn_symfed.exceptions import DataError
 from sklearn_symfed.psr import PSR
 
 __all__ = ["FederatedLinearDiscriminantAnalysis"]
+
+Array = np.ndarray[Any, Any]
 
 
 class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscriminantAnalysis):
@@ -149,3 +153,7 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
             "_n_features_out": kept,
             **({"covariance_": solution.covariance} if keep_covariance else {}),
         }
+
+    def _affine(self) -> tuple[Array, list[Fraction]]:
+        mean = self.xbar_ if self.solver == "svd" else np.zeros_like(self.xbar_)  # as scikit-learn's transform
+        return centred(self.scalings_[:, : self._max_components], mean)

@@ -113,6 +113,7 @@ class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
     ([2.0, 1.0], 1.0)
     """
 
+    _own_attributes: ClassVar[tuple[str, ...]] = (*LinearFromStatistics._own_attributes, "_errors", "_singular")
     positive = False  # no parameter here, but the inherited tags ask for it
     rank_: int
     _errors: StandardErrors | None

@@ -6,25 +6,31 @@ Owns the algebra (learning is adding, forgetting is subtracting), the matching b
 from __future__ import annotations
 
 import html
+import inspect
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn_symfed.exceptions import DataError, ForgetError, FormatError, SchemaError
+import numpy as np
+
+from sklearn_symfed.exceptions import DataError, DataTypeError, ForgetError, FormatError, SchemaError
 from sklearn_symfed.psr import _codec
+from sklearn_symfed.psr._affine import AffineMap
 from sklearn_symfed.psr._labels import Label, sorted_labels
 from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
 from sklearn_symfed.psr._learn import learn
 from sklearn_symfed.psr._limbs import Limbs
 from sklearn_symfed.psr._moments import Moments
+from sklearn_symfed.psr._outside import within
+from sklearn_symfed.psr._ranges import Range, range_in_words
 from sklearn_symfed.psr._rows import Rows, read_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
 
-__all__ = ["PSR"]
+__all__ = ["PSR", "learn_rows"]
 
 _new = object.__new__
 
@@ -79,6 +85,8 @@ class PSR:
         *,
         classes: str | bool | None = None,
         decimals: Mapping[str, int] | None = None,
+        ranges: Mapping[str, Range] | None = None,
+        outside: str = "error",
         sample_weight: Any = None,
         n_jobs: int | None = None,
     ) -> PSR:
@@ -98,6 +106,11 @@ class PSR:
         decimals : mapping of str to int, default=None
             Columns that hold decimals, and their digits after the point: ``{"fare_amount": 2}``.  The decimals are
             learned, not the floats nearest to them; a number that is no such decimal is refused.
+        ranges : mapping of str to (low, high), default=None
+            Columns whose numbers lie between two bounds, both included: ``{"fare_amount": (0, 500)}``.  None is no
+            bound.
+        outside : {"error", "drop"}, default="error"
+            Whether rows outside of a range are refused, or left out: ``len(X) - psr.n_rows`` were.
         sample_weight : array-like of shape (n_samples,), default=None
             Integers repeat a row exactly; floats weigh it, and it counts as one row.  Weight zero leaves a row out.
         n_jobs : int, default=None
@@ -106,31 +119,13 @@ class PSR:
         Raises
         ------
         DataError
-            If a value is NaN or infinite, no decimal where one is declared, or of a type that cannot be learned; names
-            the column and the row.
+            If a value is NaN or infinite, no decimal where one is declared, outside of its range, or of a type that
+            cannot be learned; names the column and the row.
         SchemaError
             If names occur twice, or the class column is missing.
         """
-        if is_stream(X):
-            if y is not None or sample_weight is not None:
-                msg = "Got y or sample_weight beside a stream, but expected its items to be pairs (X, y) or triples."
-                raise DataError(msg)
-            return cls._of_stream(pieces(X, classes, decimals), n_jobs)
-        rows = read_rows(X, y, classes=classes, decimals=decimals, sample_weight=sample_weight)
-        return cls(rows.schema, learn(rows, n_jobs))
-
-    @classmethod
-    def _of_stream(cls, stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> PSR:
-        total: PSR | None = None
-        for first, rows in stream:
-            with counted_from(first):
-                part = cls(rows.schema, learn(rows, n_jobs))
-                total = part if total is None else total + part
-            del rows  # before the next is asked for
-        if total is None:
-            msg = "Got a stream without rows, but expected at least one batch: its columns are not known."
-            raise DataError(msg)
-        return total
+        declared = {"classes": classes, "decimals": decimals, "ranges": ranges, "outside": outside}
+        return learn_rows(X, y, sample_weight, n_jobs, **declared)[0]
 
     @classmethod
     def zero(cls, schema: Schema) -> PSR:
@@ -253,6 +248,10 @@ class PSR:
             return PSR(schema, {None: self._total.take(index)})
         return PSR(schema, {label: state.take(index) for label, state in self._cells.items()})
 
+    def without_ranges(self) -> PSR:
+        """Return the statistics of the same rows, which match those of rows for which no range was declared."""
+        return PSR(self._schema.without_ranges(), self._cells)
+
     def drop(self, names: str | Iterable[str]) -> PSR:
         """Return the statistics without some columns; without the class column the classes are added up.
 
@@ -268,7 +267,56 @@ class PSR:
             raise SchemaError(msg)
         return self.select([name for name in every if name not in unwanted])
 
+    def affine(
+        self, columns: Sequence[str], matrix: Any, offset: Any = None, names: Sequence[str] | None = None
+    ) -> PSR:
+        """Return the statistics of rows some of whose columns are replaced by affine combinations of them.
+
+        Parameters
+        ----------
+        columns : sequence of str, of length n
+            What is replaced.  The other columns, and the class column, stay, and follow the new ones.
+        matrix : array-like of float of shape (n, m)
+        offset : array-like of float or Fraction of shape (m,), default=None
+            None means zeros.  A fraction has a power of two below its line.
+        names : sequence of str, of length m, default=None
+            What the new columns are called; None keeps the names, and needs a square matrix.
+
+        Returns
+        -------
+        PSR
+            Of the rows ``X[columns] @ matrix + offset``, as if no product and no sum had been rounded.
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown, or a new one has the name of one that stays.
+        DataError
+            If a number is not finite.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import PSR
+        >>> psr = PSR.from_rows([[1.0, 5.0], [3.0, 7.0]])
+        >>> psr.affine(["x0", "x1"], [[0.5], [0.25]], names=["mixed"]) == PSR.from_rows(
+        ...     [[1.75], [3.25]]
+        ... ).affine(["x0"], [[1.0]], names=["mixed"])
+        True
+        """
+        columns = [normalised(name) for name in columns]
+        matrix = np.asarray(matrix, dtype=np.float64)
+        names = list(columns if names is None else names)
+        if matrix.shape != (len(columns), len(names)):
+            msg = f"Got a matrix of shape {matrix.shape}, but expected {len(columns), len(names)}."
+            raise DataError(msg)
+        image = AffineMap(self._schema, columns, matrix, [0.0] * len(names) if offset is None else offset, names)
+        return PSR(image.schema, {label: image(state) for label, state in self._cells.items()})
+
     # -- value -------------------------------------------------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        msg = f"{_asking_estimator()} needs rows, but got a PSR, which holds the statistics of rows and none of them."
+        raise DataTypeError(msg)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PSR):
@@ -298,10 +346,12 @@ class PSR:
         return f"<PSR {self.digest[:12]}: {self.n_rows} rows of {len(self.names)} columns{classes}>"
 
     def _repr_html_(self) -> str:
+        ranges = [f"{name}: {range_in_words(bounds)}" for name, bounds in self._schema.ranges.items()]
         facts = {
             "rows": f"{self.n_rows:,}",
             "columns": ", ".join(self.names),
             "decimals": ", ".join(f"{name}: {digits}" for name, digits in self._schema.decimals.items()) or "none",
+            "ranges": ", ".join(ranges) or "none",
             "class column": self._schema.classes or "none",
             "classes": ", ".join(str(label) for label in self.labels) or "none",
             "digest": self.digest,
@@ -358,6 +408,52 @@ class PSR:
             As `from_bytes`.
         """
         return cls.from_bytes(Path(path).read_bytes())
+
+
+def learn_rows(
+    X: Any, y: Any = None, sample_weight: Any = None, n_jobs: int | None = None, **declared: Any
+) -> tuple[PSR, int]:
+    """Learn rows as `PSR.from_rows` does; say, too, how many were dropped.
+
+    Returns
+    -------
+    psr : PSR
+    n_dropped : int
+        Rows outside of a range; repetitions count.
+    """
+    if is_stream(X):
+        if y is not None or sample_weight is not None:
+            msg = "Got y or sample_weight beside a stream, but expected its items to be pairs (X, y) or triples."
+            raise DataError(msg)
+        return _learn_stream(pieces(X, **declared), n_jobs)
+    rows = within(read_rows(X, y, sample_weight=sample_weight, **declared))
+    return PSR(rows.schema, learn(rows, n_jobs)), rows.n_dropped
+
+
+def _learn_stream(stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> tuple[PSR, int]:
+    total: PSR | None = None
+    n_dropped = 0
+    for first, rows in stream:
+        with counted_from(first):
+            part = PSR(rows.schema, learn(rows, n_jobs))
+            total = part if total is None else total + part
+            n_dropped += rows.n_dropped
+        del rows  # before the next is asked for
+    if total is None:
+        msg = "Got a stream without rows, but expected at least one batch: its columns are not known."
+        raise DataError(msg)
+    return total, n_dropped
+
+
+def _asking_estimator() -> str:
+    """Return the class of the estimator whose method wants an array, for a pipeline to say which step it was."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if hasattr(caller, "get_params") and hasattr(caller, "fit"):
+            return type(caller).__name__
+        frame = frame.f_back
+    return "An array"
 
 
 def _trusted(schema: Schema, cells: _codec.Cells) -> PSR:
