@@ -11,7 +11,7 @@ from __future__ import annotations
 from sklearn_symfed import exceptions
 from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
-from sklearn_symfed.decomposition import FederatedPCA
+from sklearn_symfed.decomposition import FederatedPCA, FederatedTruncatedSVD
 from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
 from sklearn_symfed.federation import Guard, PulseReport, Release, Status
 from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
@@ -26,6 +26,7 @@ __all__ = [
     "FederatedPCA",
     "FederatedPSR",
     "FederatedRidge",
+    "FederatedTruncatedSVD",
     "Guard",
     "Moments",
     "PulseReport",

@@ -15,6 +15,7 @@ from sklearn_symfed import (
     FederatedLinearRegression,
     FederatedPCA,
     FederatedRidge,
+    FederatedTruncatedSVD,
 )
 
 FEATURES = ["b", "a", "c"]
@@ -72,4 +73,5 @@ FAMILY = [
     Case(FederatedLinearRegression(), "t"),
     Case(FederatedPCA()),
     Case(FederatedRidge(), "t"),
+    Case(FederatedTruncatedSVD()),
 ]

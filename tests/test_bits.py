@@ -33,6 +33,7 @@ from sklearn_symfed import (
     FederatedLinearRegression,
     FederatedPCA,
     FederatedRidge,
+    FederatedTruncatedSVD,
     _definite,
     _eigen,
     fitted_digests,
@@ -88,6 +89,8 @@ MODELS = {
     "pca, few rows": (FederatedPCA(), WIDE, None, None),
     "pca, ties": (FederatedPCA(), FACTORIAL, None, None),
     "pca, scales": (FederatedPCA(), GRADED, None, None),
+    "truncated svd": (FederatedTruncatedSVD(4), X, None, WEIGHTS),
+    "truncated svd, ties": (FederatedTruncatedSVD(3), FACTORIAL, None, None),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),
 }
 LATER = ("coef_stderr_", "intercept_stderr_", "residual_std_", "singular_")

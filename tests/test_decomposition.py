@@ -1,13 +1,13 @@
-"""Principal components: near scikit-learn, and their likelihood as a function of the statistics."""
+"""Principal and singular components: near scikit-learn, exact in small cases, and what is a function of statistics."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 
-from sklearn_symfed.decomposition import FederatedPCA
+from sklearn_symfed.decomposition import FederatedPCA, FederatedTruncatedSVD
 from sklearn_symfed.psr import PSR
 
 X = load_iris().data
@@ -92,9 +92,9 @@ def test_refusals():
     """One row has no variance, and there are no more components than features."""
     with pytest.raises(ValueError, match="1 sample"):
         FederatedPCA().fit(X[:1])
-    with pytest.raises(ValueError, match="n_components=5 must be between 0 and"):
+    with pytest.raises(ValueError, match=r"n_components=5 must be between 0 and"):
         FederatedPCA(5).fit(X)
-    with pytest.raises(ValueError, match="n_components"):
+    with pytest.raises(ValueError, match=r"n_components"):
         FederatedPCA("mle").fit(X)
 
 
@@ -140,3 +140,83 @@ def test_scales_that_share_no_digit():
     np.testing.assert_allclose(mine.singular_values_, theirs.singular_values_, rtol=1e-12)
     np.testing.assert_allclose(mine.components_, theirs.components_, rtol=1e-10)
     assert 0 < mine.explained_variance_[1] < 1e-198
+
+
+# -- truncated singular value decomposition --------------------------------------------------------------------------
+
+SINGULAR = ["components_", "explained_variance_", "explained_variance_ratio_", "singular_values_"]
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_singular_components_are_near_scikit_learn(n_components):
+    """scikit-learn's ARPACK agrees to 1e-12 with what is correctly rounded here, signs included."""
+    mine = FederatedTruncatedSVD(n_components).fit(X)
+    theirs = TruncatedSVD(n_components, algorithm="arpack").fit(X)
+    for name in SINGULAR:
+        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-12, atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(mine.transform(X), theirs.transform(X), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(mine.inverse_transform(mine.transform(X)), theirs.inverse_transform(theirs.transform(X)))
+    assert mine.get_feature_names_out().tolist() == [f"federatedtruncatedsvd{i}" for i in range(n_components)]
+
+
+def test_singular_components_are_those_of_the_rows():
+    """With all features, LAPACK's singular values are met, and variances along components add up to all variance."""
+    mine = FederatedTruncatedSVD(4).fit(SKEWED)
+    np.testing.assert_allclose(mine.singular_values_, np.linalg.svd(SKEWED, compute_uv=False), rtol=1e-12)
+    np.testing.assert_allclose(mine.explained_variance_, mine.transform(SKEWED).var(axis=0), rtol=1e-9)
+    assert mine.explained_variance_ratio_.sum() == pytest.approx(1.0, abs=1e-15)
+
+
+def test_singular_components_by_hand():
+    """Of rows along one line every number is known."""
+    mine = FederatedTruncatedSVD(2).fit([[3.0, -4.0], [6.0, -8.0], [0.0, 0.0]])
+    assert mine.components_.tolist() == [[-0.6, 0.8], [0.8, 0.6]]
+    assert mine.singular_values_.tolist() == [np.sqrt(125.0), 0.0]
+    assert mine.explained_variance_.tolist() == [50 / 3, 0.0]
+    assert mine.explained_variance_ratio_.tolist() == [1.0, 0.0]
+
+
+def test_singular_components_with_weights():
+    """Integer weights repeat rows, float weights multiply them by their roots."""
+    weights = np.random.default_rng(0).integers(0, 4, len(X))
+    repeated = FederatedTruncatedSVD().fit(np.repeat(X, weights, axis=0))
+    weighted = FederatedTruncatedSVD().fit(X, sample_weight=weights)
+    assert all(np.array_equal(getattr(repeated, name), getattr(weighted, name)) for name in SINGULAR)
+    floats = np.random.default_rng(0).uniform(0.5, 3, len(X))
+    values = np.linalg.svd(np.sqrt(floats)[:, None] * X, compute_uv=False)
+    np.testing.assert_allclose(FederatedTruncatedSVD(4).fit(X, sample_weight=floats).singular_values_, values)
+
+
+def test_limits_of_singular_components():
+    """There are at most as many as rows, no more may be asked for than features, and no variance has no shares."""
+    assert FederatedTruncatedSVD(3).fit(X[:2]).components_.shape == (2, 4)
+    with pytest.raises(ValueError, match=r"n_components=5.*n_features=4"):
+        FederatedTruncatedSVD(5).fit(X)
+    constant = FederatedTruncatedSVD().fit(np.ones((3, 2)))
+    assert constant.explained_variance_.tolist() == [0.0, 0.0]
+    assert np.isnan(constant.explained_variance_ratio_).all()
+    assert constant.singular_values_.tolist() == [np.sqrt(6.0), 0.0]
+
+
+# -- what both share -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [FederatedPCA(), FederatedTruncatedSVD(3)], ids=str)
+def test_ties_go_by_name(estimator):
+    """Where eigenvalues and entries are equal, names decide: the order of columns moves nothing else."""
+    cube = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    psr = PSR.from_rows(cube @ np.array([[1, 1, 0], [1, -1, 0], [0, 0, 1]]))
+    one = estimator.fit(psr).components_
+    for order in ["x2", "x1", "x0"], ["x1", "x2", "x0"]:
+        other = estimator.fit(psr.select(order)).components_
+        assert np.array_equal(other, one[:, [int(name[1]) for name in order]])
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_transforming_is_affine(whiten):
+    """The matrix and the offset do what `transform` does."""
+    for estimator in FederatedPCA(3, whiten=whiten).fit(X), FederatedTruncatedSVD(3).fit(X):
+        matrix, offset = estimator._affine()
+        np.testing.assert_allclose(
+            X @ matrix + np.array(offset, dtype=float), estimator.transform(X), rtol=1e-12, atol=1e-12
+        )

@@ -102,6 +102,7 @@ def test_the_door_offers_exactly_these_names():
         "FederatedPCA",
         "FederatedPSR",
         "FederatedRidge",
+        "FederatedTruncatedSVD",
         "Guard",
         "Moments",
         "PulseReport",

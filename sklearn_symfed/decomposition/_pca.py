@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_symfed._base import FromStatistics, Interval, RealNotInt, TransformerFromStatistics
 from sklearn_symfed._eigen import Eigenproblem, evaluate_pairs, flip_signs
 from sklearn_symfed._rounding import ball, ball_column, flint_integers
+from sklearn_symfed._steps import centred
 from sklearn_symfed.exceptions import DataError
 from sklearn_symfed.psr import PSR, Moments
 
@@ -29,7 +31,7 @@ class Components:
     Attributes
     ----------
     components : ndarray of shape (n_components, n_features)
-        One a row; the entry of largest magnitude is positive, ties go to the lowest position.
+        One a row; the entry of largest magnitude is positive, ties go to the first name.
     variance, ratio, singular : ndarray of shape (n_components,)
         Variances, their shares, and the singular values of the centred rows.
     noise : float
@@ -58,7 +60,8 @@ class PrincipalComponents:
     Notes
     -----
     Eigenpairs of the exact co-moments by `Eigenproblem` [1]_: each number is correctly rounded where eigenvalues are
-    further apart than :math:`2^{-250}` of their sum, and eigenvectors of equal ones follow its convention.  Variances
+    further apart than :math:`2^{-250}` of their sum, and eigenvectors of equal ones follow its convention, with
+    features in the order of their names.  Variances
     are the eigenvalues of the scatter :math:`(X - \bar x)^T W (X - \bar x)` over :math:`W - \sum w_i^2 / W`
     (:math:`n - 1` without weights), singular values their square roots; the sum of all is the trace, which is exact.
 
@@ -73,7 +76,9 @@ class PrincipalComponents:
                 f"Found array with {moments.n_rows} sample(s) while a minimum of 2 is required: variances need two."
             )
         self.most = min(moments.n_rows, len(moments.names))
-        self._problem = Eigenproblem(moments.comoments, rank=flint_integers(moments.comoments).rank())
+        order = np.argsort(moments.names)
+        comoments, self._back = moments.comoments[np.ix_(order, order)], np.argsort(order)
+        self._problem = Eigenproblem(comoments, rank=flint_integers(comoments).rank())
         self._trace = sum(int(value) for value in moments.comoments.diagonal())
         # a scatter is co-moments / W, a variance scatter / (W - sum(w**2) / W)
         weight, unit = moments.matrix[0, 0], moments.unit
@@ -108,7 +113,8 @@ class PrincipalComponents:
         if not self._trace:
             ratio[:] = np.nan  # shares of no variance are undefined
         left_out = float(noise[0, 0]) if count < self.most else 0.0
-        return Components(flip_signs(components), variance[:, 0], ratio[:, 0], singular[:, 0], left_out)
+        components = flip_signs(components)[:, self._back]
+        return Components(components, variance[:, 0], ratio[:, 0], singular[:, 0], left_out)
 
 
 def average_log_likelihood(moments: Moments, mean: Array, precision: Array) -> float:
@@ -167,13 +173,16 @@ class FederatedPCA(TransformerFromStatistics, PCA):
     See Also
     --------
     sklearn.decomposition.PCA : The same model from rows.
+    sklearn.decomposition.IncrementalPCA : What `partial_fit` takes the place of, without truncation between batches.
+    FederatedTruncatedSVD : The same of rows that are not centred.
 
     Notes
     -----
     All is correctly rounded where variances differ; see `PrincipalComponents`, also for equal ones.  Time grows with
-    the cube of the features: a second or two at 100, up to half a minute at 300, whatever the number of rows.  Unlike
-    `sklearn.decomposition.IncrementalPCA`, nothing is truncated between batches.  Float weights count as in
-    ``numpy.cov(aweights=...)``.
+    the cube of the features: a second or two at 100, up to half a minute at 300, whatever the number of rows.  For rows
+    that come in batches this is the estimator, too: `partial_fit` adds a batch and ends where one `fit` on all rows
+    does, to the last bit, while `sklearn.decomposition.IncrementalPCA` truncates after each.  Float weights count as
+    in ``numpy.cov(aweights=...)``.
 
     Examples
     --------
@@ -247,6 +256,13 @@ class FederatedPCA(TransformerFromStatistics, PCA):
             return int(self.n_components)
         shares = np.cumsum(problem.solve(most).ratio)
         return min(most, int(np.searchsorted(shares, self.n_components, side="right")) + 1)
+
+    def _affine(self) -> tuple[Array, list[Fraction]]:
+        matrix = self.components_.T
+        if self.whiten:  # as scikit-learn divides, which leaves components without variance alone
+            scale = np.sqrt(self.explained_variance_)
+            matrix = matrix / np.maximum(scale, np.finfo(np.float64).eps)
+        return centred(matrix, self.mean_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
