@@ -12,7 +12,10 @@ from sklearn_symfed import exceptions
 from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
 from sklearn_symfed.decomposition import FederatedPCA, FederatedTruncatedSVD
-from sklearn_symfed.discriminant_analysis import FederatedLinearDiscriminantAnalysis
+from sklearn_symfed.discriminant_analysis import (
+    FederatedLinearDiscriminantAnalysis,
+    FederatedQuadraticDiscriminantAnalysis,
+)
 from sklearn_symfed.federation import Guard, PulseReport, Release, Status
 from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
 from sklearn_symfed.naive_bayes import FederatedGaussianNB
@@ -25,6 +28,7 @@ __all__ = [
     "FederatedLinearRegression",
     "FederatedPCA",
     "FederatedPSR",
+    "FederatedQuadraticDiscriminantAnalysis",
     "FederatedRidge",
     "FederatedTruncatedSVD",
     "Guard",

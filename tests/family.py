@@ -14,6 +14,7 @@ from sklearn_symfed import (
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
     FederatedPCA,
+    FederatedQuadraticDiscriminantAnalysis,
     FederatedRidge,
     FederatedTruncatedSVD,
 )
@@ -72,6 +73,7 @@ FAMILY = [
     Case(FederatedLinearDiscriminantAnalysis(shrinkage="oas"), "late"),
     Case(FederatedLinearRegression(), "t"),
     Case(FederatedPCA()),
+    Case(FederatedQuadraticDiscriminantAnalysis(reg_param=0.1), "late"),
     Case(FederatedRidge(), "t"),
     Case(FederatedTruncatedSVD()),
 ]

@@ -59,11 +59,19 @@ def assert_same(one: Any, other: Any) -> None:
     """Assert that every attribute is equal to the last bit."""
     assert vars(one).keys() == vars(other).keys()
     for name, value in vars(one).items():
-        if isinstance(value, np.ndarray):
-            assert value.dtype == getattr(other, name).dtype, name
-            assert np.array_equal(value, getattr(other, name)), name
-        else:
-            assert value == getattr(other, name), name
+        assert_equal(value, getattr(other, name), name)
+
+
+def assert_equal(value: Any, other: Any, name: str) -> None:
+    if isinstance(value, list):
+        assert len(value) == len(other), name
+        for one, another in zip(value, other, strict=True):
+            assert_equal(one, another, name)
+    elif isinstance(value, np.ndarray):
+        assert value.dtype == other.dtype, name
+        assert np.array_equal(value, other), name
+    else:
+        assert value == other, name
 
 
 @each

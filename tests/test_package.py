@@ -101,6 +101,7 @@ def test_the_door_offers_exactly_these_names():
         "FederatedLinearRegression",
         "FederatedPCA",
         "FederatedPSR",
+        "FederatedQuadraticDiscriminantAnalysis",
         "FederatedRidge",
         "FederatedTruncatedSVD",
         "Guard",

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from sklearn_symfed.discriminant_analysis._linear import FederatedLinearDiscriminantAnalysis
+from sklearn_symfed.discriminant_analysis._quadratic import FederatedQuadraticDiscriminantAnalysis
 
-__all__ = ["FederatedLinearDiscriminantAnalysis"]
+__all__ = ["FederatedLinearDiscriminantAnalysis", "FederatedQuadraticDiscriminantAnalysis"]
