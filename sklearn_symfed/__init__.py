@@ -18,14 +18,22 @@ from sklearn_symfed.discriminant_analysis import (
 )
 from sklearn_symfed.federation import Guard, PulseReport, Release, Status
 from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
-from sklearn_symfed.naive_bayes import FederatedGaussianNB
+from sklearn_symfed.naive_bayes import (
+    FederatedBernoulliNB,
+    FederatedComplementNB,
+    FederatedGaussianNB,
+    FederatedMultinomialNB,
+)
 from sklearn_symfed.psr import PSR, Moments, Schema
 
 __all__ = [
     "PSR",
+    "FederatedBernoulliNB",
+    "FederatedComplementNB",
     "FederatedGaussianNB",
     "FederatedLinearDiscriminantAnalysis",
     "FederatedLinearRegression",
+    "FederatedMultinomialNB",
     "FederatedPCA",
     "FederatedPSR",
     "FederatedQuadraticDiscriminantAnalysis",

@@ -10,9 +10,12 @@ import pandas as pd
 
 from sklearn_symfed import (
     PSR,
+    FederatedBernoulliNB,
+    FederatedComplementNB,
     FederatedGaussianNB,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
+    FederatedMultinomialNB,
     FederatedPCA,
     FederatedQuadraticDiscriminantAnalysis,
     FederatedRidge,
@@ -67,11 +70,14 @@ class Case:
 
 
 FAMILY = [
+    Case(FederatedBernoulliNB(), "late", BINARY),
+    Case(FederatedComplementNB(), "late", COUNTS),
     Case(FederatedGaussianNB(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(shrinkage=0.5), "late"),
     Case(FederatedLinearDiscriminantAnalysis(shrinkage="oas"), "late"),
     Case(FederatedLinearRegression(), "t"),
+    Case(FederatedMultinomialNB(), "late", COUNTS),
     Case(FederatedPCA()),
     Case(FederatedQuadraticDiscriminantAnalysis(reg_param=0.1), "late"),
     Case(FederatedRidge(), "t"),

@@ -28,9 +28,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import sklearn_symfed
 from sklearn_symfed import (
+    FederatedBernoulliNB,
+    FederatedComplementNB,
     FederatedGaussianNB,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
+    FederatedMultinomialNB,
     FederatedPCA,
     FederatedQuadraticDiscriminantAnalysis,
     FederatedRidge,
@@ -95,6 +98,9 @@ MODELS = {
     "truncated svd": (FederatedTruncatedSVD(4), X, None, WEIGHTS),
     "truncated svd, ties": (FederatedTruncatedSVD(3), FACTORIAL, None, None),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),
+    "naive bayes, bernoulli": (FederatedBernoulliNB(alpha=0.3), X, CLASSES, WEIGHTS),
+    "naive bayes, complement": (FederatedComplementNB(norm=True), abs(X), CLASSES, WEIGHTS),
+    "naive bayes, multinomial": (FederatedMultinomialNB(), abs(X), CLASSES, WEIGHTS),
 }
 LATER = ("coef_stderr_", "intercept_stderr_", "residual_std_", "singular_")
 

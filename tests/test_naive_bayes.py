@@ -1,15 +1,24 @@
-"""Gaussian naive Bayes: exact against fractions, near scikit-learn, batches no matter."""
+"""Naive Bayes: exact against fractions, near scikit-learn, batches no matter."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
+import mpmath
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.datasets import load_iris
-from sklearn.naive_bayes import GaussianNB
+from sklearn.datasets import load_digits, load_iris
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 
-from sklearn_symfed.naive_bayes import FederatedGaussianNB
+from sklearn_symfed import PSR, fitted_digests
+from sklearn_symfed.exceptions import DataError, SchemaError
+from sklearn_symfed.naive_bayes import (
+    FederatedBernoulliNB,
+    FederatedComplementNB,
+    FederatedGaussianNB,
+    FederatedMultinomialNB,
+)
 
 X, Y = load_iris(return_X_y=True)
 
@@ -63,3 +72,174 @@ def test_bad_priors(priors, message):
     """Priors are as many as classes, not negative, and sum to one."""
     with pytest.raises(ValueError, match=message):
         FederatedGaussianNB(priors=priors).fit(X, Y)
+
+
+# -- counts ----------------------------------------------------------------------------------------------------------
+
+DIGITS, DIGIT = load_digits(return_X_y=True)
+WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, len(DIGIT))
+SMALL = np.array([[3, 0, 1], [2, 1, 0], [0, 4, 0], [1, 1, 0], [0, 2, 0]])
+KIND = np.array(["a", "a", "b", "c", "b"])
+FRACTIONS = [Fraction(1, 2), Fraction(1), Fraction(1, 4)]
+
+
+def log(numerator, denominator):
+    """Return the float64 nearest to the logarithm of a fraction."""
+    ratio = numerator / denominator
+    with mpmath.workdps(60):
+        return float(mpmath.log(mpmath.mpf(ratio.numerator) / ratio.denominator)) + 0.0
+
+
+def counts():
+    return [[sum(map(Fraction, SMALL[kind == KIND, j].tolist())) for j in range(3)] for kind in "abc"]
+
+
+def test_multinomial_equals_fractions():
+    """Probabilities are logarithms of quotients of counts, rounded once."""
+    model = FederatedMultinomialNB(alpha=FRACTIONS).fit(SMALL, KIND)
+    for k, row in enumerate(counts()):
+        smoothed = [n + a for n, a in zip(row, FRACTIONS, strict=True)]
+        assert model.feature_log_prob_[k].tolist() == [log(n, sum(smoothed)) for n in smoothed]
+    assert model.class_log_prior_.tolist() == [log(Fraction(n), 5) for n in (2, 2, 1)]
+    assert model.feature_count_.tolist() == [[float(n) for n in row] for row in counts()]
+
+
+def test_complement_equals_fractions():
+    """Weights are logarithms of what the other classes have, over their sum with `norm`."""
+    every = [sum(column) for column in zip(*counts(), strict=True)]
+    models = [FederatedComplementNB(alpha=FRACTIONS, norm=norm).fit(SMALL, KIND) for norm in (False, True)]
+    for k, row in enumerate(counts()):
+        others = [n + a - own for n, a, own in zip(every, FRACTIONS, row, strict=True)]
+        logs = [log(n, sum(others)) for n in others]
+        assert models[0].feature_log_prob_[k].tolist() == [-each for each in logs]
+        np.testing.assert_allclose(models[1].feature_log_prob_[k], np.array(logs) / sum(logs), rtol=1e-15)
+    assert models[0].feature_all_.tolist() == [float(n) for n in every]
+
+
+def test_bernoulli_equals_fractions():
+    """Probabilities are logarithms of shares of rows, rounded once; each feature has its own `alpha`."""
+    model = FederatedBernoulliNB(alpha=FRACTIONS, fit_prior=False).fit(SMALL, KIND)
+    for k, kind in enumerate("abc"):
+        rows = (SMALL[kind == KIND] > 0).tolist()
+        for j, alpha in enumerate(FRACTIONS):
+            assert model.feature_log_prob_[k, j] == log(sum(row[j] for row in rows) + alpha, len(rows) + 2 * alpha)
+    assert model.class_log_prior_.tolist() == [log(Fraction(1), 3)] * 3
+
+
+ORACLES = [
+    (FederatedMultinomialNB, MultinomialNB, {}),
+    (FederatedMultinomialNB, MultinomialNB, {"alpha": np.linspace(0.1, 2, 64), "fit_prior": False}),
+    (FederatedComplementNB, ComplementNB, {"alpha": 0.3}),
+    (FederatedComplementNB, ComplementNB, {"norm": True, "class_prior": np.full(10, 0.1)}),
+    (FederatedBernoulliNB, BernoulliNB, {}),
+    (FederatedBernoulliNB, BernoulliNB, {"binarize": 5.0, "alpha": 0.5}),
+]
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["counted", "weighted"])
+@pytest.mark.parametrize(("mine", "theirs", "params"), ORACLES)
+def test_counts_are_near_scikit_learn(mine, theirs, params, weights):
+    """scikit-learn agrees to 1e-12: it subtracts logarithms where we take that of the quotient."""
+    one, other = mine(**params).fit(DIGITS, DIGIT, weights), theirs(**params).fit(DIGITS, DIGIT, weights)
+    fitted = [name for name in vars(other) if name.endswith("_")]
+    assert {"feature_count_", "feature_log_prob_", "class_count_", "class_log_prior_"} <= set(fitted)
+    for name in fitted:
+        assert getattr(one, name).dtype == getattr(other, name).dtype if name != "n_features_in_" else True
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12, err_msg=name)
+    assert np.array_equal(one.predict(DIGITS), other.predict(DIGITS))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero|invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("mine", "theirs", "params"),
+    [
+        (FederatedMultinomialNB, MultinomialNB, {}),
+        (FederatedComplementNB, ComplementNB, {}),
+        (FederatedComplementNB, ComplementNB, {"norm": True}),
+        (FederatedBernoulliNB, BernoulliNB, {}),
+    ],
+)
+def test_without_smoothing_logarithms_may_be_infinite(mine, theirs, params):
+    """A count of zero has the logarithm of zero, and what that leaves undefined is NaN: as in scikit-learn."""
+    x = np.column_stack([SMALL, np.zeros(5, dtype=int)])
+    one, other = mine(alpha=0, **params).fit(x, KIND), theirs(alpha=0, **params).fit(x, KIND)
+    assert np.isinf(one.feature_log_prob_).any() or "norm" in params
+    np.testing.assert_allclose(one.feature_log_prob_, other.feature_log_prob_, rtol=1e-14)
+    empty = mine(alpha=0, **params).fit(np.zeros((5, 2)), KIND).feature_log_prob_
+    np.testing.assert_array_equal(
+        empty, theirs(alpha=0, **params).fit(np.zeros((5, 2)), KIND).feature_log_prob_, strict=True
+    )
+
+
+def test_one_feature_and_one_class():
+    """Where there is nothing to tell apart, shares are one; scikit-learn's normalised weights are undefined, too."""
+    assert FederatedMultinomialNB().fit(SMALL[:, :1], KIND).feature_log_prob_.tolist() == [[0.0]] * 3
+    assert FederatedMultinomialNB().fit(SMALL, ["a"] * 5).class_log_prior_.tolist() == [0.0]
+    assert np.isnan(FederatedComplementNB(norm=True).fit(SMALL[:, :1], KIND).feature_log_prob_).all()
+    alone = FederatedComplementNB().fit(SMALL, ["a"] * 5)
+    np.testing.assert_allclose(alone.feature_log_prob_, ComplementNB().fit(SMALL, ["a"] * 5).feature_log_prob_)
+
+
+def test_small_alpha():
+    """An `alpha` below 1e-10 is raised to it with a warning, unless forced."""
+    with pytest.warns(UserWarning, match="alpha too small"):
+        raised = FederatedMultinomialNB(alpha=0.0, force_alpha=False).fit(SMALL, KIND)
+    same = FederatedMultinomialNB(alpha=1e-10).fit(SMALL, KIND)
+    assert raised.feature_log_prob_.tolist() == same.feature_log_prob_.tolist()
+    forced = FederatedMultinomialNB(alpha=1e-11).fit(SMALL, KIND)
+    assert forced.feature_log_prob_[0, 0] != same.feature_log_prob_[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"alpha": [1.0, 2.0]}, r"Got shape \(2,\), but expected \(3,\)"),
+        ({"alpha": [1.0, -2.0, 1.0]}, "in alpha"),
+        ({"alpha": [1.0, np.nan, 1.0]}, "in alpha"),
+        ({"class_prior": [0.5, 0.5]}, "Number of priors must match"),
+        ({"class_prior": [0.5, 0.7, -0.2]}, "in class_prior"),
+    ],
+)
+def test_bad_parameters_of_counts(params, message):
+    """What smooths is as long as the features, what is declared as the classes; neither is negative."""
+    with pytest.raises(ValueError, match=message):
+        FederatedMultinomialNB(**params).fit(SMALL, KIND)
+
+
+@pytest.mark.parametrize("model", [FederatedMultinomialNB(), FederatedComplementNB()], ids=str)
+def test_negative_counts(model):
+    """Of rows every negative count is refused; of a PSR those that a sum betrays."""
+    x = SMALL.copy()
+    x[0, 1] = -1
+    with pytest.raises(ValueError, match="Negative values in data"):
+        model.fit(x, KIND)
+    hidden = PSR.from_rows(x, KIND, classes="kind")
+    model.fit(hidden, "kind")
+    x[0, 1] = -2
+    with pytest.raises(DataError, match=r"Negative values in data.*\['x1'\]"):
+        model.fit(PSR.from_rows(x, KIND, classes="kind"), "kind")
+
+
+def test_binarised_rows_have_the_statistics_of_zeros_and_ones():
+    """`binarize` is applied to rows before they are learned, so that their PSR is one of zeros and ones."""
+    ones = DIGITS > 7
+    expected = FederatedBernoulliNB(binarize=None).fit(ones, DIGIT)
+    binarised = FederatedBernoulliNB(binarize=7).fit(DIGITS, DIGIT)
+    assert fitted_digests(binarised) == fitted_digests(expected)
+    psr = PSR.from_rows(ones[:900], DIGIT[:900], classes="y")
+    parts = FederatedBernoulliNB(binarize=7, prior=psr).fit(DIGITS[900:], DIGIT[900:])
+    assert fitted_digests(parts) == fitted_digests(expected)
+    assert fitted_digests(FederatedBernoulliNB(binarize=7).fit(expected.psr_, "y")) == fitted_digests(expected)
+
+
+def test_what_is_no_zero_or_one_is_refused():
+    """Rows that are not binarised, and statistics, must be of zeros and ones; missing values stay missing."""
+    with pytest.raises(DataError, match=r"columns \['x0', 'x1'\] that hold other numbers"):
+        FederatedBernoulliNB(binarize=None).fit(SMALL, KIND)
+    with pytest.raises(DataError, match=r"columns \['x0', 'x1'\] that hold other numbers"):
+        FederatedBernoulliNB().fit(PSR.from_rows(SMALL, KIND, classes="kind"), "kind")
+    with pytest.raises(DataError, match="NaN: column 'x2', row 1"):
+        FederatedBernoulliNB().fit(np.where(SMALL == [[2, 1, 0]], [0, 0, np.nan], SMALL)[[0, 1]], KIND[:2])
+    twice = pd.DataFrame(SMALL[:, :2], columns=["\u00e9", "e\u0301"])
+    with pytest.raises(SchemaError, match="more than once"):
+        FederatedBernoulliNB().fit(twice, KIND)

@@ -96,9 +96,12 @@ def test_the_door_offers_exactly_these_names():
     """The public names are pinned, present and documented."""
     assert sklearn_symfed.__all__ == [
         "PSR",
+        "FederatedBernoulliNB",
+        "FederatedComplementNB",
         "FederatedGaussianNB",
         "FederatedLinearDiscriminantAnalysis",
         "FederatedLinearRegression",
+        "FederatedMultinomialNB",
         "FederatedPCA",
         "FederatedPSR",
         "FederatedQuadraticDiscriminantAnalysis",

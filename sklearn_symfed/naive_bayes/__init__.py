@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from sklearn_symfed.naive_bayes._bernoulli import FederatedBernoulliNB
+from sklearn_symfed.naive_bayes._complement import FederatedComplementNB
 from sklearn_symfed.naive_bayes._gaussian import FederatedGaussianNB, gaussian_classes
+from sklearn_symfed.naive_bayes._multinomial import FederatedMultinomialNB
 
-__all__ = ["FederatedGaussianNB", "gaussian_classes"]
+__all__ = [
+    "FederatedBernoulliNB",
+    "FederatedComplementNB",
+    "FederatedGaussianNB",
+    "FederatedMultinomialNB",
+    "gaussian_classes",
+]
