@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_symfed.exceptions import DataTypeError
 from sklearn_symfed.psr import PSR
 
-__all__ = ["fitted_digests"]
+__all__ = ["fitted_digests", "value_digest"]
 
 
 def fitted_digests(estimator: Any) -> dict[str, str]:
@@ -47,7 +47,12 @@ def fitted_digests(estimator: Any) -> dict[str, str]:
     """
     check_is_fitted(estimator)
     fitted = {name: value for name, value in vars(estimator).items() if name.endswith("_") and name[0] != "_"}
-    return {name: hashlib.sha256(_bits(fitted[name])).hexdigest() for name in sorted(fitted)}
+    return {name: value_digest(fitted[name]) for name in sorted(fitted)}
+
+
+def value_digest(value: Any) -> str:
+    """Return the digest of one attribute."""
+    return hashlib.sha256(_bits(value)).hexdigest()
 
 
 def _bits(value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from typing import Any
 
@@ -17,6 +18,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from sklearn_symfed import PSR, FederatedGaussianNB, FederatedLinearDiscriminantAnalysis, FederatedPSR, FederatedRidge
 from sklearn_symfed.exceptions import DataError, SchemaError
+from sklearn_symfed.testing import assert_same_fit_by_name
 from tests.family import FAMILY, FEATURES, FRAME, Case
 
 EXEMPT = {str(case.estimator): case.exempt for case in FAMILY}
@@ -108,6 +110,15 @@ def test_parts_fit_as_the_whole(case: Case) -> None:
     model = clone(case.estimator).partial_fit(case.statistics(parts[0]), case.target)
     model.partial_fit(case.statistics(parts[1])).partial_fit(*case.rows(parts[2]))
     assert_same(model, whole)
+
+
+@each
+def test_order_of_features(case: Case) -> None:
+    """Whatever order the features stand in, each of them gets the same numbers."""
+    x, y = case.rows()
+    whole = clone(case.estimator).fit(x, y)
+    for order in itertools.permutations(FEATURES):
+        assert_same_fit_by_name(whole, clone(case.estimator).fit(x[list(order)], y))
 
 
 @each

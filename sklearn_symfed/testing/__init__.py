@@ -5,6 +5,7 @@ Needs the extra ``test``.
 
 from __future__ import annotations
 
+from sklearn_symfed.testing._by_name import assert_same_fit_by_name
 from sklearn_symfed.testing._equivalence import assert_federated_equals_central, assert_same_fit, federated_psrs
 from sklearn_symfed.testing._laws import PSRLaws, exact_moments
 from sklearn_symfed.testing._simulation import Simulation
@@ -18,6 +19,7 @@ __all__ = [
     "TransportTests",
     "assert_federated_equals_central",
     "assert_same_fit",
+    "assert_same_fit_by_name",
     "class_labels",
     "exact_moments",
     "federated_psrs",
