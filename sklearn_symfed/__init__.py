@@ -11,7 +11,7 @@ from __future__ import annotations
 from sklearn_symfed import exceptions
 from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
-from sklearn_symfed.decomposition import FederatedPCA, FederatedTruncatedSVD
+from sklearn_symfed.decomposition import FederatedFactorAnalysis, FederatedPCA, FederatedTruncatedSVD
 from sklearn_symfed.discriminant_analysis import (
     FederatedLinearDiscriminantAnalysis,
     FederatedQuadraticDiscriminantAnalysis,
@@ -30,6 +30,7 @@ __all__ = [
     "PSR",
     "FederatedBernoulliNB",
     "FederatedComplementNB",
+    "FederatedFactorAnalysis",
     "FederatedGaussianNB",
     "FederatedLinearDiscriminantAnalysis",
     "FederatedLinearRegression",

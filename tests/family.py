@@ -12,6 +12,7 @@ from sklearn_symfed import (
     PSR,
     FederatedBernoulliNB,
     FederatedComplementNB,
+    FederatedFactorAnalysis,
     FederatedGaussianNB,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
@@ -72,6 +73,8 @@ class Case:
 FAMILY = [
     Case(FederatedBernoulliNB(), "late", BINARY),
     Case(FederatedComplementNB(), "late", COUNTS),
+    Case(FederatedFactorAnalysis()),
+    Case(FederatedFactorAnalysis(1, rotation="varimax")),
     Case(FederatedGaussianNB(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(), "late"),
     Case(FederatedLinearDiscriminantAnalysis(shrinkage=0.5), "late"),

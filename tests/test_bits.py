@@ -30,6 +30,7 @@ import sklearn_symfed
 from sklearn_symfed import (
     FederatedBernoulliNB,
     FederatedComplementNB,
+    FederatedFactorAnalysis,
     FederatedGaussianNB,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
@@ -95,6 +96,8 @@ MODELS = {
     "pca, few rows": (FederatedPCA(), WIDE, None, None),
     "pca, ties": (FederatedPCA(), FACTORIAL, None, None),
     "pca, scales": (FederatedPCA(), GRADED, None, None),
+    "factor analysis": (FederatedFactorAnalysis(2, rotation="varimax"), X, None, WEIGHTS),
+    "factor analysis, factors to spare": (FederatedFactorAnalysis(), MONEY, None, None),
     "truncated svd": (FederatedTruncatedSVD(4), X, None, WEIGHTS),
     "truncated svd, ties": (FederatedTruncatedSVD(3), FACTORIAL, None, None),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),

@@ -98,6 +98,7 @@ def test_the_door_offers_exactly_these_names():
         "PSR",
         "FederatedBernoulliNB",
         "FederatedComplementNB",
+        "FederatedFactorAnalysis",
         "FederatedGaussianNB",
         "FederatedLinearDiscriminantAnalysis",
         "FederatedLinearRegression",
