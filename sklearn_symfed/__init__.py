@@ -24,6 +24,7 @@ from sklearn_symfed.naive_bayes import (
     FederatedGaussianNB,
     FederatedMultinomialNB,
 )
+from sklearn_symfed.neighbors import FederatedNearestCentroid
 from sklearn_symfed.psr import PSR, Moments, Schema
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "FederatedLinearDiscriminantAnalysis",
     "FederatedLinearRegression",
     "FederatedMultinomialNB",
+    "FederatedNearestCentroid",
     "FederatedPCA",
     "FederatedPSR",
     "FederatedQuadraticDiscriminantAnalysis",

@@ -31,8 +31,10 @@ Exact = tuple[Array, int]
 
 def exact_shrinkage(shrinkage: Any) -> Shrinkage:
     """Return the shrinkage that a parameter asks for."""
-    if shrinkage is None or shrinkage == "oas":
-        return shrinkage
+    if shrinkage is None:
+        return None
+    if shrinkage == "oas":
+        return "oas"
     return Fraction(*integer_ratio(shrinkage))
 
 
@@ -58,7 +60,7 @@ def covariance_of(moments: Moments) -> Exact:
 
 def effective_size(moments: Moments) -> Fraction:
     """Return how many rows of equal weight estimate a mean as well as these: their number where weights repeat rows."""
-    return moments.matrix[0, 0] ** 2 * moments.unit / moments.sum_w2
+    return Fraction(moments.matrix[0, 0] ** 2 * moments.unit / moments.sum_w2)
 
 
 def shrunk(covariance: Exact, share: Fraction) -> Exact:

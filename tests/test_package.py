@@ -103,6 +103,7 @@ def test_the_door_offers_exactly_these_names():
         "FederatedLinearDiscriminantAnalysis",
         "FederatedLinearRegression",
         "FederatedMultinomialNB",
+        "FederatedNearestCentroid",
         "FederatedPCA",
         "FederatedPSR",
         "FederatedQuadraticDiscriminantAnalysis",
