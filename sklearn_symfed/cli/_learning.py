@@ -27,6 +27,13 @@ __all__ = ["forget", "known_schema", "learn"]
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or Parquet.")]
 
 
+class Outside(StrEnum):
+    """What becomes of rows outside of a range."""
+
+    error = "error"
+    drop = "drop"
+
+
 class Kind(StrEnum):
     """What the labels of a CSV file are."""
 
@@ -43,6 +50,7 @@ class Learned:
     file: str
     rows: int = 0
     dropped: int = 0
+    outside: int = 0
     batches: int = 0
     known_batches: int = 0
 
@@ -51,6 +59,7 @@ class Learned:
             return f"{self.file}: nothing new, its rows had been learned before"
         parts = [f"{self.rows:,} rows learned"]
         parts += [f"{self.dropped:,} dropped, which lack a value"] if self.dropped else []
+        parts += [f"{self.outside:,} dropped, which are outside of their range"] if self.outside else []
         parts += [f"{self.known_batches} batches had been learned before"] if self.known_batches else []
         return f"{self.file}: " + ", ".join(parts)
 
@@ -62,6 +71,11 @@ def learn(
     decimals: Annotated[
         list[str] | None, typer.Option(metavar="NAME=DIGITS", help="A column of decimals: fare=2. May be repeated.")
     ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", metavar="NAME=LOW:HIGH", help="Bounds of a column: fare=0:500. May be repeated."),
+    ] = None,
+    outside: Annotated[Outside, typer.Option(help="Refuse rows outside of a range, or drop them.")] = Outside.error,
     columns: Annotated[
         str | None, typer.Option(help="The columns to learn, a,b,c; by default those known, or all.")
     ] = None,
@@ -76,8 +90,12 @@ def learn(
 
     Example: symfed learn january.csv february.parquet --home north --classes late --decimals fare=2
     """
-    digits = {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()}
-    with opened(home, classes=classes, decimals=digits or None) as node, _progress() as bar:
+    declared = {
+        "decimals": {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()},
+        "ranges": {name: _range(name, value) for name, value in pairs(ranges, "NAME=LOW:HIGH, as fare=0:500").items()},
+    }
+    known = {what: found or None for what, found in declared.items()}
+    with opened(home, classes=classes, outside=outside.value, **known) as node, _progress() as bar:
         learned = [
             _learn(node, RowFile(path), split(columns), labels.value, bar, drop_missing=drop_missing) for path in files
         ]
@@ -86,6 +104,7 @@ def learn(
         "files": [asdict(each) for each in learned],
         "rows": rows,
         "dropped": sum(each.dropped for each in learned),
+        "outside": sum(each.outside for each in learned),
     }
     answer(document, "\n".join(map(str, learned)), as_json=as_json)
 
@@ -134,10 +153,13 @@ def _learn(
             if batch.rows is None:
                 learned.known_batches += 1
             elif len(batch.rows):
+                before = node.n_rows_dropped_
                 with _counted(file, batch):
                     node.partial_fit(batch.rows, batch_id=batch.name)
                 mine.append(batch.name)
-                learned.rows += len(batch.rows)
+                outside = node.n_rows_dropped_ - before
+                learned.outside += outside
+                learned.rows += len(batch.rows) - outside
                 learned.batches += 1
     except (DataError, SchemaError) as error:
         if mine:
@@ -175,8 +197,9 @@ def _forget(node: FederatedPSR, file: RowFile, names: frozenset[str], bar: _Bar,
     for batch in file.batches(wanted, classes, kind, drop_missing=True):
         bar.show(file, batch)
         if batch.name in names:
+            before = node.local_psr_.n_rows
             node.forget(batch.rows, batch_id=batch.name)
-            rows += len(batch.rows)
+            rows += before - node.local_psr_.n_rows
         if batch.first >= last:
             break
     return rows
@@ -197,6 +220,25 @@ def _digits(name: str, value: str) -> int:
     if not value.isdecimal():
         raise typer.BadParameter(f"Got {name}={value}, but expected the number of digits after the point, as {name}=2.")
     return int(value)
+
+
+def _range(name: str, value: str) -> tuple[float | None, float | None]:
+    low, separator, high = value.partition(":")
+    try:
+        if separator:
+            return _bound(low), _bound(high)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"Got {name}={value}, but expected two numbers of which one may lack, as {name}=0:500.")
+
+
+def _bound(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 # -- progress --------------------------------------------------------------------------------------------------------

@@ -148,8 +148,9 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
     """
     reasons = shortcomings(guard, psr)
     if guard.changed_rows and psr.n_rows:  # none at all tell nothing, whatever is known
+        psr = psr.without_ranges()  # whoever knows two states can subtract them, whatever was declared
         for release in _worth_comparing(turnover, earlier):
-            old = release.load()
+            old = release.load().without_ranges()
             if old.schema == psr.schema and old != psr:
                 reasons += _too_close(guard, psr, turnover, release, old)
     return Verdict(tuple(reasons))

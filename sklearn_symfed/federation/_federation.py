@@ -268,6 +268,7 @@ class Federation(Pulsing):
                 url=self.url,
                 members=self.members,
                 pending=self.pending,
+                dropped=self._store.n_dropped,
                 pulsing=self._background.running,
                 last_error=self._last_error,
                 refusals=self._store.refusals,

@@ -80,18 +80,18 @@ class Learning:
         with self._lock:
             return self._node.peers.origins_held
 
-    def learn(self, psr: PSR, batch_id: str | None = None) -> bool:
+    def learn(self, psr: PSR, batch_id: str | None = None, n_dropped: int = 0) -> bool:
         """Add a batch to what this node has learned: as `Store.learn`, and the columns must be the federation's.
 
         The first rows of an admin fix the columns of a federation that has none.
         """
         with self._ready():
-            return self._learned(lambda: self._store.learn(psr, batch_id), psr)
+            return self._learned(lambda: self._store.learn(psr, batch_id, n_dropped), psr)
 
-    def forget(self, psr: PSR, batch_id: str | None = None) -> bool:
+    def forget(self, psr: PSR, batch_id: str | None = None, n_dropped: int = 0) -> bool:
         """Take a batch out of what this node has learned: as `Store.forget`."""
         with self._ready():
-            return self._learned(lambda: self._store.forget(psr, batch_id))
+            return self._learned(lambda: self._store.forget(psr, batch_id, n_dropped))
 
     def reset(self) -> None:
         """Forget everything that this node learned; its next version, if it has published any, is that of no rows."""

@@ -127,6 +127,8 @@ class Status:
         The members that are not known to hold what this node holds, or were not heard since it was opened.
     pending : str or None
         What keeps this node from publishing.
+    dropped : int
+        Rows that this node left out of what it learned, as they were outside of a range.
     pulsing : bool
         Whether the background thread runs.
     last_error, last_refusal : str or None
@@ -149,6 +151,7 @@ class Status:
     seen: Mapping[str, Mapping[str, int]]
     lagging: tuple[str, ...]
     pending: str | None
+    dropped: int
     pulsing: bool
     last_error: str | None
     last_refusal: str | None
@@ -198,6 +201,7 @@ class Status:
         notes = {
             "unpublished": unpublished,
             "pending": self.pending,
+            "dropped": f"{self.dropped:,} rows outside of their ranges were left out here" if self.dropped else None,
             "last refusal": self.last_refusal,
             "last error": self.last_error,
         }

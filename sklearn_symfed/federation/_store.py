@@ -42,6 +42,8 @@ class Store:
         The folder; None for a store in memory.
     local : PSR or None
         What this node has learned; None until it has learned anything.
+    n_dropped : int
+        Rows of what it has learned that were left out, as they were outside of a range.
     ledger : Ledger
         What this node has released, and how many rows it ever learned and forgot.
     """
@@ -55,6 +57,7 @@ class Store:
         weakref.finalize(self, connection.close)  # a store that nobody holds any more lets go of its home
         self._local = _undamaged(self.get("local"), self.get("local_digest"))
         self._turnover = Turnover.from_bytes(self.get("turnover"))
+        self.n_dropped: int = self.get("n_dropped") or 0
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | None = None, *, must_exist: bool = False) -> Self:
@@ -107,7 +110,7 @@ class Store:
             if self._connection.in_transaction:
                 yield
                 return
-            before = self._local, self._turnover
+            before = self._local, self._turnover, self.n_dropped
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -116,7 +119,7 @@ class Store:
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
-                self._local, self._turnover = before
+                self._local, self._turnover, self.n_dropped = before
                 raise
 
     # -- learning ----------------------------------------------------------------------------------------------------
@@ -134,8 +137,16 @@ class Store:
         """The batches that were learned by name and not forgotten: identifier -> digest of the batch."""
         return dict(self._rows("SELECT id, digest FROM batches WHERE digest IS NOT NULL"))
 
-    def learn(self, psr: PSR, batch_id: str | None = None) -> bool:
+    def learn(self, psr: PSR, batch_id: str | None = None, n_dropped: int = 0) -> bool:
         """Add the statistics of a batch to the local PSR, exactly once if the batch has a name.
+
+        Parameters
+        ----------
+        psr : PSR
+        batch_id : str, default=None
+            Its name.
+        n_dropped : int, default=0
+            Rows of the batch that were left out, which are counted along.
 
         Returns
         -------
@@ -160,10 +171,11 @@ class Store:
                 if batch_id is not None:
                     self._execute("INSERT OR REPLACE INTO batches VALUES (?, ?)", batch_id, psr.digest)
                 turnover = self._write_local(local, self._turnover.learned(psr))
+                self._write_dropped(self.n_dropped + n_dropped)
             self._local, self._turnover = local, turnover
             return True
 
-    def forget(self, psr: PSR, batch_id: str | None = None) -> bool:
+    def forget(self, psr: PSR, batch_id: str | None = None, n_dropped: int = 0) -> bool:
         """Subtract the statistics of a batch, and its name if it has one.
 
         A batch that was learned by name is to be forgotten by name: without it the rows go, but the name stays, and
@@ -195,10 +207,11 @@ class Store:
                 if batch_id is not None:
                     self._execute("UPDATE batches SET digest = NULL WHERE id = ?", batch_id)
                 turnover = self._write_local(local, self._turnover.forgotten(psr))
+                self._write_dropped(max(0, self.n_dropped - n_dropped))  # a PSR may have been learned in their place
             self._local, self._turnover = local, turnover
             return True
 
-    def reset(self, psr: PSR | None = None) -> bool:
+    def reset(self, psr: PSR | None = None, n_dropped: int = 0) -> bool:
         """Drop what was learned, with all named batches, and take `psr` in its place."""
         with self._lock:
             turnover = self._turnover
@@ -207,6 +220,7 @@ class Store:
                 self._execute("UPDATE batches SET digest = NULL")
                 self._execute("DELETE FROM sources")
                 turnover = self._write_local(psr, turnover if psr is None else turnover.learned(psr))
+                self._write_dropped(n_dropped)
             self._local, self._turnover = psr, turnover
             return True
 
@@ -256,6 +270,11 @@ class Store:
             if psr is not None:
                 self.ledger.hold(psr, turnover)
         return turnover
+
+    def _write_dropped(self, n_dropped: int) -> None:
+        if n_dropped != self.n_dropped:
+            self.set("n_dropped", n_dropped)
+            self.n_dropped = n_dropped
 
     # -- membership and peers ----------------------------------------------------------------------------------------
 
@@ -331,7 +350,7 @@ class Store:
                 row = (member, word.seq, view_bytes(word.view), heard)
                 self._execute("INSERT OR REPLACE INTO words VALUES (?, ?, ?, ?)", *row)
 
-    def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest", "turnover")) -> None:
+    def forget_membership(self, keep: tuple[str, ...] = ("local", "local_digest", "turnover", "n_dropped")) -> None:
         """Drop all that belongs to a membership; what was learned stays, and the ledger of what was released."""
         with self.transaction():
             for table in ("slots", "words"):

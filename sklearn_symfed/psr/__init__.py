@@ -17,7 +17,7 @@ from sklearn_symfed.psr._columns import (
 )
 from sklearn_symfed.psr._labels import Label, encode_labels, kind_of_labels, sorted_labels
 from sklearn_symfed.psr._moments import Moments, quotient
-from sklearn_symfed.psr._psr import PSR
+from sklearn_symfed.psr._psr import PSR, learn_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import batches, is_stream
 
@@ -35,6 +35,7 @@ __all__ = [
     "frame_names",
     "is_stream",
     "kind_of_labels",
+    "learn_rows",
     "most_bytes",
     "normalised",
     "plain_array",

@@ -14,6 +14,7 @@ import numpy as np
 
 from sklearn_symfed.psr._labels import MAX_LABELS, Label, sorted_labels
 from sklearn_symfed.psr._learn import learn
+from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._psr import PSR
 from sklearn_symfed.psr._rows import Rows, read_rows
 from sklearn_symfed.psr._schema import Schema
@@ -58,7 +59,7 @@ class RowBuffer:
         self._plain: list[bytes] = []  # one array each: the cheapest copy
         self._n_plain = 0
         self._others: list[list[Rows]] = []
-        self._n_others = 0
+        self._n_others = self._n_dropped = 0
 
     def __len__(self) -> int:
         return self._n_plain + self._n_others
@@ -92,8 +93,11 @@ class RowBuffer:
         DataError, SchemaError
             If they cannot.
         """
-        rows = read_rows(X, y, classes=classes, decimals=self.schema.decimals)
-        rows.check()
+        known = self.schema
+        declared = {"decimals": known.decimals, "ranges": known.ranges, "outside": known.outside}
+        rows = within(read_rows(X, y, classes=classes, **declared))
+        if rows.n_rows:
+            rows.check()
         return rows
 
     def add(self, rows: Rows) -> bool:
@@ -107,7 +111,7 @@ class RowBuffer:
         self.schema.require_match(rows.schema)
         with self._lock:
             sorted_labels([*self._labels[:1], *rows.labels])  # of one kind
-            if self._closed or not rows.n_rows or len(self._labels) + len(self) + rows.n_rows > MAX_LABELS:
+            if self._closed or not rows.n_read or len(self._labels) + len(self) + rows.n_rows > MAX_LABELS:
                 return False
             self._labels = self._labels or rows.labels
             for group in self._others:
@@ -116,13 +120,21 @@ class RowBuffer:
                     break
             else:
                 self._others.append([_owned(rows)])
-            self._n_others += rows.n_rows
+            self._n_others += rows.n_read
+            self._n_dropped += rows.n_dropped
         return True
 
-    def hand_over(self, receive: Callable[[PSR], Any], n_jobs: int | None, *, close: bool = False) -> None:
+    def hand_over(self, receive: Callable[..., Any], n_jobs: int | None, *, close: bool = False) -> None:
         """Learn the rows that wait, give their statistics away, and let go of them; they stay if that fails.
 
         A buffer that was closed takes no more rows.
+
+        Parameters
+        ----------
+        receive : callable
+            Is handed a PSR, and as `n_dropped` how many rows were left out.
+        n_jobs : int or None
+        close : bool, default=False
         """
         with self._lock:
             groups = list(self._others)
@@ -131,8 +143,8 @@ class RowBuffer:
                 groups.append([Rows(self.schema, len(block), (block,))])
             if groups:
                 parts = (PSR(rows.schema, learn(rows, n_jobs)) for rows in map(joined, groups))
-                receive(sum(parts, PSR.zero(self.schema)))
-                self._plain, self._others, self._n_plain, self._n_others = [], [], 0, 0
+                receive(sum(parts, PSR.zero(self.schema)), n_dropped=self._n_dropped)
+                self._plain, self._others, self._n_plain, self._n_others, self._n_dropped = [], [], 0, 0, 0
             self._closed = close
 
 

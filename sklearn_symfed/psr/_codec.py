@@ -8,7 +8,8 @@
               none where the columns are sorted
     canonical (the digest is its SHA-256):
       header  u32 length, then msgpack [sorted names, decimals, class column or nil]; decimals are [] or the digits of
-              each column, nil where none are declared
+              each column, nil where none are declared.  Where there are ranges, three entries follow: whether rows
+              outside are dropped, and the lower and the upper bound of each column, float64, nil where there is none
       cells   u32 count, then for each, by ascending label:
         label    u16 length, then msgpack label (nil without class column)
         frame    exponent i16, width u16: two's complement of the shortest width in bytes that holds every entry, in
@@ -26,8 +27,9 @@ which are most entries, fill the frame, a state takes memory of the size of its 
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import msgpack
@@ -47,6 +49,7 @@ _MAX_PACKED_LABEL = MAX_LABEL_BYTES + 3  # msgpack puts up to three bytes in fro
 # Sums of weighted products of doubles lie between 2**-3222 and 2**3072 times a count: limbs -101 to 98 and some room.
 _MAX_KEY = 128
 _MAX_WIDTH = 8 * _MAX_KEY + 4
+_UNBOUNDED = (-math.inf, math.inf)
 
 Cells = dict[Label | None, Limbs]
 
@@ -57,14 +60,22 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
     if cells and tuple(names) != schema.names:
         index = selection(len(names), schema.positions(names))
         cells = {label: state.take(index) for label, state in cells.items()}
-    decimals = schema.decimals
-    header = msgpack.packb([names, [decimals.get(name) for name in names] if decimals else [], schema.classes])
+    header = _packed_header(schema, names)
     out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
         packed = msgpack.packb(label)
         out += [struct.pack("<H", len(packed)), packed, *_packed_state(state, len(names))]
     return b"".join(out)
+
+
+def _packed_header(schema: Schema, names: list[str]) -> bytes:
+    decimals, ranges = schema.decimals, schema.ranges
+    header: list[Any] = [names, [decimals.get(name) for name in names] if decimals else [], schema.classes]
+    if ranges:
+        bounds = [[None if math.isinf(end) else end for end in ranges.get(name, _UNBOUNDED)] for name in names]
+        header += [schema.outside == "drop", *zip(*bounds, strict=True)]
+    return bytes(msgpack.packb(header))
 
 
 def _packed_state(state: Limbs, n_columns: int) -> Iterator[bytes]:
@@ -168,21 +179,30 @@ def _framed(planes: np.ndarray[Any, np.dtype[np.uint8]], first: int, width: int)
 
 def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
     size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (MAX_COLUMNS + 1))
-    names, digits, classes = _unpack(reader.take(size, "header"), _header)
+    header = reader.take(size, "header")
+    names, digits, classes, *rest = _unpack(header, _header)
     try:
         places = order.tolist() if len(order) else range(len(names))
-        if sorted(set(names)) != names or sorted(places) != [*range(len(names))] or set(digits) == {None}:
+        if sorted(set(names)) != names or sorted(places) != [*range(len(names))]:
             raise ValueError  # noqa: TRY301
         if places == sorted(places):  # a list: written though the columns are sorted
             raise ValueError  # noqa: TRY301
         decimals = {name: found for name, found in zip(names, digits, strict=False) if found is not None}
-        schema = Schema([names[place] for place in places], classes, decimals)
-        if sorted(schema.names) != names or schema.classes != classes:
+        schema = Schema([names[place] for place in places], classes, decimals, *_read_ranges(names, *rest))
+        if _packed_header(schema, sorted(schema.names)) != header:
             raise ValueError  # noqa: TRY301
     except (TypeError, ValueError):
         msg = "Got a PSR whose header does not list sorted, distinct columns and a class column."
         raise FormatError(msg) from None
     return schema
+
+
+def _read_ranges(
+    names: list[str], drops: Any = None, lows: Iterable[Any] = (), highs: Iterable[Any] = ()
+) -> tuple[dict[str, Any], str]:
+    bounds = zip(names, lows, highs, strict=False)
+    ranges = {name: (low, high) for name, low, high in bounds if (low, high) != (None, None)}
+    return ranges, "drop" if drops else "error"
 
 
 def _read_label(reader: _Reader, schema: Schema) -> Label | None:
@@ -208,10 +228,13 @@ def _header(unpacker: msgpack.Unpacker) -> list[Any]:
             raise ValueError
         return found
 
-    size([3])
+    length = size([3, 6])
     names = [unpacker.unpack() for _ in range(size(range(MAX_COLUMNS + 1)))]
     digits = [unpacker.unpack() for _ in range(size([0, len(names)]))]
-    return [names, digits, unpacker.unpack()]
+    header = [names, digits, unpacker.unpack()]
+    if length == 3:
+        return header
+    return [*header, unpacker.unpack(), *([unpacker.unpack() for _ in range(size([len(names)]))] for _ in range(2))]
 
 
 def _unpack(data: memoryview, read: Callable[[msgpack.Unpacker], Any] = msgpack.Unpacker.unpack) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sklearn_symfed.exceptions import DataError
 
-__all__ = ["decimal_as_float", "no_decimal", "scale_and_mark", "scale_floats", "scale_integers"]
+__all__ = ["decimal_as_float", "decimal_limit", "no_decimal", "scale_and_mark", "scale_floats", "scale_integers"]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63 - 1
@@ -39,7 +39,7 @@ def scale_floats(values: Array, digits: int, out: Array, *, single: bool) -> boo
     bool
         False where `scale_and_mark` must decide; `out` holds nothing of use then.
     """
-    factor, limit = 10.0**digits, _limit(digits, single)
+    factor, limit = 10.0**digits, decimal_limit(digits, single=single)
     with np.errstate(all="ignore"):
         return all(_scale(*tile, factor, limit, single) for tile in _tiles(values, out))
 
@@ -58,7 +58,7 @@ def scale_and_mark(values: Array, digits: int, out: Array) -> Array | None:
     ndarray of bool of shape (n_rows, n_columns) or None
         NaN and infinity are marked, too; None where nothing is.
     """
-    factor, limit = 10.0**digits, _limit(digits, values.dtype == np.float32)
+    factor, limit = 10.0**digits, decimal_limit(digits, single=values.dtype == np.float32)
     with np.errstate(all="ignore"):
         back = np.rint(np.multiply(values, factor, dtype=np.float64), out=out) / factor
         wrong = np.asarray((back.astype(values.dtype) != values) | ~(np.abs(out) < limit))
@@ -111,7 +111,7 @@ def decimal_as_float(value: Decimal, name: str, row: int, digits: int) -> float:
     if value and -digits <= value.adjusted() <= 16:
         over, under = value.as_integer_ratio()
         scaled, rest = divmod(over * 10**digits, under)
-        if not rest and abs(scaled) < _limit(digits, single=False):
+        if not rest and abs(scaled) < decimal_limit(digits):
             return float(scaled / 10**digits)  # Python rounds a quotient of integers correctly
     elif not value:
         return 0.0
@@ -120,7 +120,7 @@ def decimal_as_float(value: Decimal, name: str, row: int, digits: int) -> float:
 
 def no_decimal(value: float, what: str, name: str, row: int, digits: int) -> DataError:
     """Return the error for a number that means no decimal of so many digits; it does not hold the number."""
-    limit = 2.0**63 if "int" in what else _limit(digits, single=what == "float32")
+    limit = 2.0**63 if "int" in what else decimal_limit(digits, single=what == "float32")
     where = f"column {name!r}, row {row} (counted from 0)"
     if abs(value) * 10**digits < limit - 0.5:
         msg = (
@@ -136,7 +136,7 @@ def no_decimal(value: float, what: str, name: str, row: int, digits: int) -> Dat
     return DataError(f"{msg} Nothing was learned.")
 
 
-def _limit(digits: int, single: bool) -> float:
+def decimal_limit(digits: int, *, single: bool = False) -> float:
     """Return what scaled floats stay below.
 
     Up to there, integers are floats.  Decimals are at least twice as far apart as floats, hence no two share one, and

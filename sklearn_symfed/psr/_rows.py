@@ -27,6 +27,7 @@ from sklearn_symfed.psr._columns import (
 )
 from sklearn_symfed.psr._decimals import no_decimal, scale_and_mark, scale_floats, scale_integers
 from sklearn_symfed.psr._labels import Label, encode_labels
+from sklearn_symfed.psr._ranges import Range
 from sklearn_symfed.psr._schema import Schema, checked_decimals, normalised
 
 __all__ = ["Chunk", "Rows", "read_rows"]
@@ -81,6 +82,12 @@ class Rows:
         Position of each row's label in `labels`.
     weights : ndarray of float64 or int64 of shape (n_rows,) or None
         Integers repeat a row, floats weigh it.
+    kept : ndarray of int of shape (n_rows,) or None
+        Where each row stood among those that were read; None where none was left out.
+    n_left_out : int
+        Rows that were read and are not among these.
+    n_dropped : int
+        The same, but repetitions count.
     """
 
     schema: Schema
@@ -89,6 +96,14 @@ class Rows:
     labels: tuple[Label, ...] = ()
     codes: Array | None = None
     weights: Array | None = None
+    kept: Array | None = None
+    n_left_out: int = 0
+    n_dropped: int = 0
+
+    @property
+    def n_read(self) -> int:
+        """How many rows were read, left out or not."""
+        return self.n_rows + self.n_left_out
 
     @property
     def in_place(self) -> bool:
@@ -177,13 +192,17 @@ class Rows:
             return
         row, column = (int(index) for index in np.argwhere(wrong)[0])
         position, name, value = (
-            int(np.arange(self.n_rows)[rows][row]),
+            self._position(rows, row),
             self.schema.names[first + column],
             values[row, column],
         )
         if not np.isfinite(value):
             raise not_finite("NaN" if np.isnan(value) else "infinity", name, position)
         raise no_decimal(value.item(), str(value.dtype), name, position, self.schema.decimals[name])
+
+    def _position(self, rows: slice | Array, row: int) -> int:
+        """Return where one of some rows stood among those that were read."""
+        return int((np.arange(self.n_rows) if self.kept is None else self.kept)[rows][row])
 
     def check(self) -> None:
         """Raise unless every value can be learned.
@@ -214,7 +233,7 @@ class Rows:
                 wrong[self.weights[rows] == 0] = False
             if wrong.any():
                 row, column = (int(index) for index in np.argwhere(wrong)[0])
-                found = int(np.arange(self.n_rows)[rows][row]), column, float(x[row, column])
+                found = self._position(rows, row), column, float(x[row, column])
                 first = found if first is None or found[0] < first[0] else first
         position, column, value = first or (0, 0, np.nan)
         return not_finite("NaN" if np.isnan(value) else "infinity", self.schema.names[column], position)
@@ -226,9 +245,11 @@ def read_rows(
     *,
     classes: str | bool | None = None,
     decimals: Mapping[str, int] | None = None,
+    ranges: Mapping[str, Range] | None = None,
+    outside: str = "error",
     sample_weight: Any = None,
 ) -> Rows:
-    """Read rows, their target columns or labels, and their weights.
+    """Read rows, their target columns or labels, and their weights; what is outside of a range is among them.
 
     Parameters
     ----------
@@ -240,6 +261,8 @@ def read_rows(
         True: `y` holds class labels.  A name: that column of `X`, or `y` where `X` has none of that name.
     decimals : mapping of str to int, default=None
         Digits after the point of the columns that hold decimals.
+    ranges, outside
+        As in `Schema`.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Raises
@@ -276,7 +299,7 @@ def read_rows(
     if y is not None:
         _, target_names, targets = read_columns(y, "y", None, decimals)
         names, blocks = names + target_names, blocks + targets
-    schema = Schema(names, class_name, decimals)
+    schema = Schema(names, class_name, decimals, ranges, outside)
     found, codes = ((), None) if labels is None else encode_labels(labels)
     weights = None if sample_weight is None else _read_weights(sample_weight, n_rows)
     for what, array in (*(("y", block) for block in blocks), ("the labels", codes)):

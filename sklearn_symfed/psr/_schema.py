@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 from sklearn_symfed.exceptions import SchemaError
+from sklearn_symfed.psr._ranges import Range, checked_range, range_in_words, require_decimal_bounds
 
 __all__ = ["MAX_COLUMNS", "MAX_DECIMALS", "MAX_NAME_BYTES", "Schema", "checked_decimals", "normalised"]
 
@@ -67,9 +69,26 @@ def checked_decimals(decimals: Mapping[str, int] | None) -> dict[str, int]:
     return declared
 
 
+def _checked_ranges(ranges: Mapping[str, Range] | None) -> dict[str, Range]:
+    """Return the declared ranges, by composed name."""
+    if ranges is None:
+        return {}
+    if not isinstance(ranges, Mapping):
+        msg = f"Got ranges of type {type(ranges).__name__}, but expected a mapping as {{'fare_amount': (0, 500)}}."
+        raise SchemaError(msg)
+    declared: dict[str, Range] = {}
+    for key, bounds in ranges.items():
+        name = normalised(key)
+        if name in declared:
+            msg = f"Got ranges of column {name!r} twice, but expected distinct names."
+            raise SchemaError(msg)
+        declared[name] = checked_range(bounds, name)
+    return declared
+
+
 @dataclass(frozen=True, init=False)
 class Schema:
-    """Names of numeric columns, which of them hold decimals, and the name of the column that holds class labels.
+    """Names of numeric columns, what may be in them, and the name of the column that holds class labels.
 
     Columns are matched by name; their order fixes the order of fitted features and nothing else.  Two schemas are
     equal when they describe the same columns, in whatever order.
@@ -84,11 +103,17 @@ class Schema:
         Columns that hold decimals of that many digits after the point, 0 to `MAX_DECIMALS`: cents of a dollar have 2,
         integers 0.  Their statistics are exact for the decimals, where others are exact for the floats; a number that
         is no such decimal is refused.
+    ranges : mapping of str to (low, high), default=None
+        Columns whose numbers lie between two bounds, both included; None, or an infinity, is no bound.  Bounds are
+        float64, and in a column of decimals such decimals.
+    outside : {"error", "drop"}, default="error"
+        What becomes of rows outside of a range: they are refused, or left out.  Means nothing without ranges.
 
     Raises
     ------
     SchemaError
-        If a name is not a string, is empty, or occurs twice, or `decimals` names no column or is out of range.
+        If a name is not a string, is empty, or occurs twice; if `decimals` or `ranges` name no column, or say what
+        cannot be.
 
     Examples
     --------
@@ -97,14 +122,23 @@ class Schema:
     Schema(['age', 'dose'], classes='outcome')
     >>> Schema(["fare"], decimals={"fare": 2}).decimals
     {'fare': 2}
+    >>> Schema(["fare"], ranges={"fare": (0, 500)}, outside="drop").ranges
+    {'fare': (0.0, 500.0)}
     """
 
     names: tuple[str, ...]
     classes: str | None
+    outside: str
     _decimals: tuple[tuple[str, int], ...]
+    _ranges: tuple[tuple[str, Range], ...]
 
     def __init__(
-        self, columns: Iterable[str], classes: str | None = None, decimals: Mapping[str, int] | None = None
+        self,
+        columns: Iterable[str],
+        classes: str | None = None,
+        decimals: Mapping[str, int] | None = None,
+        ranges: Mapping[str, Range] | None = None,
+        outside: str = "error",
     ) -> None:
         if isinstance(columns, str):
             msg = f"Got columns={columns!r}, but expected a list of names."
@@ -121,33 +155,51 @@ class Schema:
             raise SchemaError(msg)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "classes", classes)
-        declared = checked_decimals(decimals)
-        unknown = [name for name in declared if name not in names]
-        if unknown:
-            msg = f"Got decimals of unknown columns {unknown}, but expected some of {list(names)}."
+        digits, bounds = checked_decimals(decimals), _checked_ranges(ranges)
+        for what, declared in (("decimals", digits), ("ranges", bounds)):
+            unknown = [name for name in declared if name not in names]
+            if unknown:
+                msg = f"Got {what} of unknown columns {unknown}, but expected some of {list(names)}."
+                raise SchemaError(msg)
+        for name in bounds.keys() & digits.keys():
+            require_decimal_bounds(bounds[name], name, digits[name])
+        if not (isinstance(outside, str) and outside in {"error", "drop"}):
+            msg = f"Got outside={outside!r}, but expected 'error' or 'drop'."
             raise SchemaError(msg)
-        pairs = tuple((name, declared[name]) for name in names if name in declared) if declared else ()
-        object.__setattr__(self, "_decimals", pairs)
+        object.__setattr__(self, "_decimals", _in_order(names, digits))
+        object.__setattr__(self, "_ranges", _in_order(names, bounds))
+        object.__setattr__(self, "outside", str(outside) if bounds else "error")
 
     @property
     def decimals(self) -> dict[str, int]:
         """Digits after the point of the columns that were declared to hold decimals, in the order of the columns."""
         return dict(self._decimals)
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Bounds of the columns that have any, in the order of the columns; an infinity is no bound."""
+        return dict(self._ranges)
+
     def __repr__(self) -> str:
         classes = "" if self.classes is None else f", classes={self.classes!r}"
         decimals = f", decimals={self.decimals!r}" if self._decimals else ""
-        return f"Schema({list(self.names)!r}{classes}{decimals})"
+        ranges = f", ranges={self.ranges!r}, outside={self.outside!r}" if self._ranges else ""
+        return f"Schema({list(self.names)!r}{classes}{decimals}{ranges})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):
             return NotImplemented
         if self.names == other.names:  # the usual case, without the words
-            return self.classes == other.classes and self._decimals == other._decimals
+            return (self.classes, self._decimals, self._ranges, self.outside) == (
+                other.classes,
+                other._decimals,
+                other._ranges,
+                other.outside,
+            )
         return not self.differences(other)
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.names), self.classes, frozenset(self._decimals)))
+        return hash((frozenset(self.names), self.classes, frozenset(self._decimals), frozenset(self._ranges)))
 
     def differences(self, other: Schema) -> list[str]:
         """List in words how `other` differs; an empty list means that the two match."""
@@ -165,6 +217,17 @@ class Schema:
             for name in self.names
             if name in theirs and ours.get(name) != others.get(name)
         ]
+        return found + self._other_ranges(other, theirs)
+
+    def _other_ranges(self, other: Schema, theirs: set[str]) -> list[str]:
+        ours, others = self.ranges, other.ranges
+        found = [
+            f"range of column {name!r}: {range_in_words(others.get(name))} instead of {range_in_words(ours.get(name))}"
+            for name in self.names
+            if name in theirs and ours.get(name) != others.get(name)
+        ]
+        if ours and others and self.outside != other.outside:
+            found.append(f"outside={other.outside!r} instead of {self.outside!r}")
         return found
 
     def require_match(self, other: Schema) -> None:
@@ -190,8 +253,15 @@ class Schema:
         """
         schema = Schema(names, classes)
         self.positions(schema.names)
-        ours = self.decimals
-        return Schema(schema.names, classes, {name: ours[name] for name in schema.names if name in ours})
+        decimals, ranges = (
+            {name: declared[name] for name in schema.names if name in declared}
+            for declared in (self.decimals, self.ranges)
+        )
+        return Schema(schema.names, classes, decimals, ranges, self.outside)
+
+    def without_ranges(self) -> Schema:
+        """Return the same columns, whatever range their numbers are in."""
+        return Schema(self.names, self.classes, self.decimals)
 
     def positions(self, names: Iterable[str]) -> list[int]:
         """Return where numeric columns stand.
@@ -208,3 +278,7 @@ class Schema:
             msg = f"Got unknown columns {unknown}, but expected some of {list(self.names)}."
             raise SchemaError(msg)
         return [index[name] for name in wanted]
+
+
+def _in_order(names: tuple[str, ...], declared: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, declared[name]) for name in names if name in declared) if declared else ()

@@ -6,9 +6,9 @@ when, and bound what is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import accumulate, islice
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import NamedColumns, as_table
 from sklearn_symfed.psr._labels import sorted_labels
+from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._rows import Rows, read_rows
 
 __all__ = ["alike", "batches", "counted_from", "is_stream", "joined", "pieces", "rows_of_a_piece"]
@@ -35,12 +36,16 @@ def rows_of_a_piece(n_columns: int) -> int:
     return min(max(512, (1 << 21) // max(1, n_columns)), 32_768)
 
 
-def pieces(
-    stream: Iterator[Any], classes: str | bool | None, decimals: Mapping[str, int] | None = None
-) -> Iterator[tuple[int, Rows]]:
+def pieces(stream: Iterator[Any], **declared: Any) -> Iterator[tuple[int, Rows]]:
     """Yield a stream as rows, small batches together, and the position of the first of them.
 
     A batch is let go of before the next is asked for.
+
+    Parameters
+    ----------
+    stream : iterator
+    **declared
+        What `read_rows` is told of the columns.
 
     Raises
     ------
@@ -51,12 +56,12 @@ def pieces(
     first = waiting = 0
     for X, y, weight in batches(stream):
         with counted_from(first + waiting):
-            rows = read_rows(X, y, classes=classes, decimals=decimals, sample_weight=weight)
+            rows = within(read_rows(X, y, sample_weight=weight, **declared))
         if pending and not alike(pending[0], rows):
             yield from _handed_over(pending, first)
             first, waiting = first + waiting, 0
         pending.append(rows)
-        waiting += rows.n_rows
+        waiting += rows.n_read
         enough = waiting >= rows_of_a_piece(len(rows.schema.names))
         del X, y, weight, rows
         if enough:
@@ -103,14 +108,19 @@ def joined(parts: list[Rows]) -> Rows:
     blocks = tuple(np.concatenate(column) for column in zip(*(rows.blocks for rows in parts), strict=True))
     n_rows = sum(rows.n_rows for rows in parts)
     labels = sorted_labels(label for rows in parts for label in rows.labels)
-    codes = weights = None
+    codes = weights = kept = None
     if parts[0].codes is not None:
         place = {label: code for code, label in enumerate(labels)}
         here = [np.array([place[label] for label in rows.labels], dtype=np.intp) for rows in parts]
         codes = np.concatenate([at[rows.codes] for at, rows in zip(here, parts, strict=True)])
     if parts[0].weights is not None:
         weights = np.concatenate([rows.weights for rows in parts])
-    return Rows(parts[0].schema, n_rows, blocks, labels, codes, weights)
+    n_left_out, n_dropped = sum(rows.n_left_out for rows in parts), sum(rows.n_dropped for rows in parts)
+    if n_left_out:
+        starts = accumulate((rows.n_read for rows in parts), initial=0)
+        each = [np.arange(rows.n_rows) if rows.kept is None else rows.kept for rows in parts]
+        kept = np.concatenate([start + at for start, at in zip(starts, each, strict=False)])
+    return Rows(parts[0].schema, n_rows, blocks, labels, codes, weights, kept, n_left_out, n_dropped)
 
 
 # -- what a stream holds ---------------------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""Rows outside of the ranges that are declared for their columns: refused, or left out and counted.
+
+A row that is not finite is never left out, and neither is one of weight zero, which is not learned anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sklearn_symfed.exceptions import DataError
+from sklearn_symfed.psr._ranges import outside_of, range_in_words
+from sklearn_symfed.psr._rows import Rows
+
+__all__ = ["within"]
+
+Array = np.ndarray[Any, Any]
+
+
+def within(rows: Rows) -> Rows:
+    """Return rows without those that are outside of a range.
+
+    Raises
+    ------
+    DataError
+        If there are some, and they are not to be dropped; names the first, its column and the bounds.
+    """
+    if not rows.schema.ranges or not rows.n_rows:
+        return rows
+    found = _marked(rows)
+    if not found:
+        return rows
+    outside = np.flatnonzero(np.logical_or.reduce(list(found.values())))
+    outside = outside[_counts(rows, outside)]
+    if not len(outside):
+        return rows
+    if rows.schema.outside == "error":
+        first = int(outside[0])
+        name = next(name for name, marked in found.items() if marked[first])
+        msg = (
+            f"Got {len(outside)} of {rows.n_rows} rows outside of the declared ranges, the first of them row {first} "
+            f"(counted from 0), but expected {range_in_words(rows.schema.ranges[name])} in column {name!r}: correct "
+            "such rows, leave them out, or declare outside='drop'. Nothing was learned."
+        )
+        raise DataError(msg)
+    return _without(rows, outside)
+
+
+def _marked(rows: Rows) -> dict[str, Array]:
+    """Return for each column which of its numbers are outside of its range, if any are."""
+    names, ranges, decimals = rows.schema.names, rows.schema.ranges, rows.schema.decimals
+    found: dict[str, Array] = {}
+    start = 0
+    for block in rows.blocks:
+        here = names[start : start + block.shape[1]]
+        bounds, digits = (
+            {column: declared[name] for column, name in enumerate(here) if name in declared}
+            for declared in (ranges, decimals)
+        )
+        if bounds:
+            found.update({here[column]: marked for column, marked in outside_of(block, bounds, digits).items()})
+        start += block.shape[1]
+    return found
+
+
+def _counts(rows: Rows, some: Array) -> Array:
+    """Tell of some rows which are finite and have a weight."""
+    finite = [np.isfinite(block[some]).all(axis=1) for block in rows.blocks if block.dtype.kind == "f"]
+    weighs = [] if rows.weights is None else [rows.weights[some] != 0]
+    return np.logical_and.reduce([np.ones(len(some), bool), *finite, *weighs])
+
+
+def _without(rows: Rows, some: Array) -> Rows:
+    stay = np.ones(rows.n_rows, bool)
+    stay[some] = False
+    kept, weights = np.flatnonzero(stay), rows.weights
+    return replace(
+        rows,
+        n_rows=len(kept),
+        blocks=tuple(block.take(kept, axis=0) for block in rows.blocks),  # faster than block[stay]
+        codes=None if rows.codes is None else rows.codes[kept],
+        weights=None if weights is None else weights[kept],
+        kept=kept,
+        n_left_out=len(some),
+        n_dropped=len(some) if weights is None or weights.dtype.kind == "f" else sum(weights[some].tolist()),
+    )
