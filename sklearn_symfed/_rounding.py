@@ -21,6 +21,7 @@ __all__ = [
     "flint_integers",
     "integer_ratio",
     "magnitude",
+    "middle",
     "on_grid",
     "precision",
     "quotients",
@@ -115,6 +116,11 @@ def on_grid(matrix: arb_mat, bits: int) -> tuple[Array, int]:
             shift = own - exponent
             out[i, j] = mantissa << shift if shift >= 0 else mantissa >> -shift
     return out, exponent
+
+
+def middle(value: Any) -> Any:
+    """Return the middle of a ball; a number that is none is its own."""
+    return value.mid() if isinstance(value, arb) else value
 
 
 def magnitude(value: arb) -> int:
