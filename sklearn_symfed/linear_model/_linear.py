@@ -82,12 +82,12 @@ class LinearFromStatistics(RegressorFromStatistics):
     def _n_targets(self) -> int:
         return 1 if isinstance(self._target, str) else len(self._target)
 
-    def _warn_of_rank(self, rank: int) -> None:
+    def _warn_of_rank(self, rank: int, *, or_less: bool = False) -> None:
         n_features = len(self._features())
         if rank < n_features:
             msg = (
-                f"The {n_features} features have rank {rank}: of all least squares solutions this is the one of "
-                "smallest norm, and its coefficients are not to be interpreted one by one."
+                f"The {n_features} features have rank {rank}{' or less' if or_less else ''}: of all optimal solutions "
+                "this is the one of smallest norm, and its coefficients are not to be interpreted one by one."
             )
             warnings.warn(msg, LinAlgWarning, stacklevel=6)
 

@@ -5,6 +5,7 @@ How they are solved, and what a rank is, is `_linalg`'s and `_definite`'s busine
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 
 from sklearn_symfed._definite import Definite, independent_columns
 from sklearn_symfed._linalg import Field, evaluate, highest
-from sklearn_symfed._rounding import quotients, split_columns
+from sklearn_symfed._rounding import as_integers, quotients, split_columns
 from sklearn_symfed.psr import Moments
 
-__all__ = ["RANK_TOL", "LinearSolution", "NormalEquations"]
+__all__ = ["RANK_TOL", "LinearSolution", "NormalEquations", "joined", "least_norm"]
 
 Array = np.ndarray[Any, Any]
 RANK_TOL = 1e-6
@@ -44,19 +45,65 @@ class LinearSolution:
     condition: float
 
 
+def joined(parts: Sequence[tuple[list[int], LinearSolution]]) -> LinearSolution:
+    """Return the solution for all targets, from solutions for some of them."""
+    targets, solutions = zip(*parts, strict=True)
+    order = np.argsort(np.concatenate(targets))
+    return LinearSolution(
+        np.concatenate([each.coef for each in solutions])[order],
+        np.concatenate([each.intercept for each in solutions])[order],
+        min(each.rank for each in solutions),
+        highest([each.solver for each in solutions]),
+        max(each.condition for each in solutions),
+    )
+
+
+def least_norm(field: Field, system: Definite, across: Array, right: Array) -> list[Any]:
+    r"""Return the smallest solution of a consistent system, on independent columns and, where there are any, on others.
+
+    Parameters
+    ----------
+    field : Field
+    system : Definite
+        Of the independent columns, :math:`C_{II}`.
+    across : ndarray of object of shape (n_independent, n_others)
+        :math:`C_{IJ}`.
+    right : ndarray of object of shape (n_independent, k)
+        :math:`c_I`.
+
+    Returns
+    -------
+    list of matrix
+        :math:`b_I = (1 + T T^T)^{-1} C_{II}^{-1} c_I` with :math:`T = C_{II}^{-1} C_{IJ}`, and :math:`b_J = T^T b_I`.
+    """
+    if not across.shape[1]:
+        return [field.solve(system, right)]
+    onto, alone = split_columns(field.solve(system, np.hstack([across, right])), across.shape[1])
+    one = field.matrix(np.identity(len(right), dtype=object))
+    first = field.solve_over(one + onto * onto.transpose(), alone)
+    return [first, onto.transpose() * first]
+
+
 class NormalEquations:
     """Normal equations of some targets, over Python integers."""
 
     def __init__(self, moments: Moments, n_features: int, targets: list[int], fit_intercept: bool) -> None:
+        self.moments = moments
         self.matrix = moments.matrix
         self.unit = moments.unit
         self.n_features = n_features
         self.targets = targets
         self.fit_intercept = fit_intercept
         self.centred = moments.comoments if fit_intercept else moments.matrix[1:, 1:]
-        # what does not vary has coefficient zero: exactly, and without asking balls to tell zero from nearly zero
-        self.varying = [j for j in range(n_features) if self.centred[j, j]]
+        # What does not vary has coefficient zero: exactly, and without asking balls to tell zero from nearly zero.
+        # The others go by name, so that no choice among them depends on the order of columns.
+        by_name = sorted(range(n_features), key=lambda j: moments.names[j])
+        self.varying = [j for j in by_name if self.centred[j, j]]
         self.active = [t for t in range(len(targets)) if self.centred[n_features + targets[t], n_features + targets[t]]]
+
+    def of(self, target: int) -> NormalEquations:
+        """Return those of one target."""
+        return NormalEquations(self.moments, self.n_features, [target], self.fit_intercept)
 
     def columns(self) -> list[int]:
         """Return the positions of the targets that vary."""
@@ -64,6 +111,30 @@ class NormalEquations:
 
     def block(self, rows: list[int], columns: list[int]) -> Array:
         return self.centred[np.ix_(rows, columns)]
+
+    def penalised(self, penalty: Fraction, level: Fraction = Fraction(0)) -> tuple[Array, Array, int]:
+        """Return left and right sides of the features that vary, by name, and a level, on one scale of integers.
+
+        Parameters
+        ----------
+        penalty : Fraction
+            Added to the diagonal of the co-moments.
+        level : Fraction, default=0
+            What is to be compared with the right sides.
+
+        Returns
+        -------
+        left : ndarray of object of shape (n_varying, n_varying)
+        right : ndarray of object of shape (n_varying, n_active)
+        level : int
+        """
+        left, right = self.block(self.varying, self.varying), self.block(self.varying, self.columns())
+        scale = (self.matrix[0, 0] if self.fit_intercept else 1) / self.unit
+        (added, level_), common = as_integers(np.array([penalty * scale, level * scale]))
+        if common != 1:
+            left, right = left * common, right * common
+        left[np.diag_indices(len(left))] += added
+        return left, right, level_
 
     def intercept(self, field: Field, parts: list[tuple[list[int], Any]]) -> Any:
         """Return ``(s_y - s_X @ b) / W``, where `parts` are columns and their coefficients over the field."""
@@ -82,56 +153,44 @@ class NormalEquations:
             out[self.active] = intercept
         return coef, out
 
-    def _solve(
-        self, system: Definite, rank: int, formula: Any, columns: list[list[int]], needed: bool = True
-    ) -> LinearSolution:
-        """Evaluate a formula for the coefficients of some columns each and, last, the intercept."""
-        if not (needed and self.active):
+    def solve_on(self, left: Array, right: Array, chosen: list[int], others: list[int], rank: int) -> LinearSolution:
+        """Solve on some of the features that vary, and round: the smallest solution, by `least_norm`.
+
+        Parameters
+        ----------
+        left, right : ndarray of object
+            As from `penalised`.
+        chosen, others : list of int
+            Independent ones, and those that depend on them.
+        rank : int
+            Goes into the solution.
+        """
+        system, across = Definite(left[np.ix_(chosen, chosen)]), left[np.ix_(chosen, others)]
+        if not (chosen and self.active):
             return LinearSolution(*self._fill([], None), rank, highest([]), system.condition)
+        columns = [[self.varying[i] for i in some] for some in (chosen, others) if some]
+
+        def formula(field: Field) -> list[Any]:
+            parts = least_norm(field, system, across, right[chosen])
+            with_columns = list(zip(columns, parts, strict=True))
+            return [*parts, self.intercept(field, with_columns)] if self.fit_intercept else parts
+
         values, rung = evaluate(formula)
         parts = list(zip(columns, values, strict=False))
         intercept = values[-1][0] if self.fit_intercept else None
         return LinearSolution(*self._fill(parts, intercept), rank, rung, system.condition)
 
     def solve_penalised(self, penalty: Fraction) -> LinearSolution:
-        penalty = penalty * (self.matrix[0, 0] if self.fit_intercept else 1) / self.unit
-        left, right = self.block(self.varying, self.varying), self.block(self.varying, self.columns())
-        if penalty.denominator != 1:
-            left, right = left * penalty.denominator, right * penalty.denominator
-        for i in range(len(left)):
-            left[i, i] += penalty.numerator
-        system = Definite(left)
-
-        def formula(field: Field) -> list[Any]:
-            coef = field.solve(system, right)
-            return [coef, self.intercept(field, [(self.varying, coef)])] if self.fit_intercept else [coef]
-
-        return self._solve(system, self.n_features, formula, [self.varying], bool(self.varying))
+        left, right, _ = self.penalised(penalty)
+        return self.solve_on(left, right, list(range(len(left))), [], self.n_features)
 
     def solve_least_squares(self, tol: float) -> LinearSolution:
-        features = self.block(self.varying, self.varying)
-        independent = independent_columns(features, tol)
-        if len(independent) == len(self.varying):
+        left, right, _ = self.penalised(Fraction(0))
+        independent = independent_columns(left, tol)
+        if len(independent) == len(left):
             try:
-                full = self.solve_penalised(Fraction(0))
-                return LinearSolution(full.coef, full.intercept, len(independent), full.solver, full.condition)
+                return self.solve_on(left, right, independent, [], len(independent))
             except np.linalg.LinAlgError:  # dependent beyond what float64 shows
-                independent = independent_columns(features, 0)
-        return self._solve_minimum_norm([self.varying[i] for i in independent])
-
-    def _solve_minimum_norm(self, chosen: list[int]) -> LinearSolution:
-        others = [j for j in self.varying if j not in chosen]
-        system = Definite(self.block(chosen, chosen))
-        right = self.block(chosen, [*others, *self.columns()])
-
-        def formula(field: Field) -> list[Any]:
-            both = field.solve(system, right)
-            across, alone = split_columns(both, len(others))
-            one = field.matrix(np.identity(len(chosen), dtype=object))
-            on_chosen = field.solve_over(one + across * across.transpose(), alone)
-            on_others = across.transpose() * on_chosen
-            if not self.fit_intercept:
-                return [on_chosen, on_others]
-            return [on_chosen, on_others, self.intercept(field, [(chosen, on_chosen), (others, on_others)])]
-
-        return self._solve(system, len(chosen), formula, [chosen, others], bool(chosen))
+                independent = independent_columns(left, 0)
+        others = [i for i in range(len(left)) if i not in independent]
+        return self.solve_on(left, right, independent, others, len(independent))

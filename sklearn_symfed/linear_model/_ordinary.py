@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from fractions import Fraction
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_symfed.linear_model._active_set import solve_sparse
 from sklearn_symfed.linear_model._inference import StandardErrors, singular_values, standard_errors
 from sklearn_symfed.linear_model._linear import LinearFromStatistics
 from sklearn_symfed.linear_model._normal_equations import RANK_TOL, LinearSolution, NormalEquations
@@ -19,7 +21,12 @@ Array = np.ndarray[Any, Any]
 
 
 def least_squares(
-    moments: Moments, *, n_targets: int = 1, fit_intercept: bool = True, tol: float = RANK_TOL
+    moments: Moments,
+    *,
+    n_targets: int = 1,
+    fit_intercept: bool = True,
+    tol: float = RANK_TOL,
+    positive: bool = False,
 ) -> LinearSolution:
     r"""Solve ordinary least squares exactly, and round once.
 
@@ -32,6 +39,8 @@ def least_squares(
     fit_intercept : bool, default=True
     tol : float, default=1e-6
         Rank rule of `independent_columns`.
+    positive : bool, default=False
+        Whether coefficients may not be negative; `tol` has no part in it then.
 
     Returns
     -------
@@ -46,14 +55,17 @@ def least_squares(
 
     .. math:: b_I = (1 + T T^T)^{-1} \beta, \quad b_J = T^T b_I,
 
-    again a rational function of the statistics, whatever columns were chosen.
+    again a rational function of the statistics, whatever columns were chosen.  Non-negative coefficients are zero
+    outside of an active set, which is found exactly, and solve these equations on it [2]_.
 
     References
     ----------
     .. [1] A. Björck, "Numerical Methods for Least Squares Problems", 1996, sections 1.1 and 2.7.
+    .. [2] C. L. Lawson, R. J. Hanson, "Solving Least Squares Problems", 1974, chapter 23.
     """
     n_features = len(moments.names) - n_targets
-    return NormalEquations(moments, n_features, list(range(n_targets)), fit_intercept).solve_least_squares(tol)
+    equations = NormalEquations(moments, n_features, list(range(n_targets)), fit_intercept)
+    return solve_sparse(equations, Fraction(0), positive=True) if positive else equations.solve_least_squares(tol)
 
 
 class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
@@ -66,7 +78,9 @@ class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
         Rank rule: a feature counts when more than ``tol**2`` of its variance is left unexplained by the features that
         count already, so it is relative to each feature's own scale.  Where some do not count, the solution is that of
         minimum norm, and a `scipy.linalg.LinAlgWarning` says so.  0 takes the exact rank: what float64 rounding left of
-        a dependency is then taken for information.
+        a dependency is then taken for information, as it is with `positive`.
+    positive : bool, default=False
+        Whether coefficients may not be negative.
     prior : PSR, default=None
         Statistics that are added to what `fit` learns, matched by name.
 
@@ -75,17 +89,17 @@ class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
     intercept_ : float or ndarray of shape (n_targets,)
     rank_ : int
-        Number of features that count.
+        Number of features that count; not with `positive`.
     singular_ : ndarray of shape (min(n_samples, n_features),)
         Singular values of the (centred) features; those beyond the exact rank are zero.  Found when asked for.
     coef_stderr_ : ndarray of the shape of ``coef_``
-        Standard errors; NaN unless all features count and rows are more than parameters.  Found when asked for, as the
-        next two.
+        Standard errors; NaN unless all features count and rows are more than parameters, and with `positive`.  Found
+        when asked for, as the next two.
     intercept_stderr_ : float or ndarray of shape (n_targets,)
     residual_std_ : float or ndarray of shape (n_targets,)
         Standard deviation of the residuals.
     dof_residual_ : int
-        Number of rows less parameters that count.
+        Number of rows less parameters that count; not with `positive`.
     solver_ : str
         The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals".
     condition_ : float
@@ -114,25 +128,37 @@ class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
     """
 
     _own_attributes: ClassVar[tuple[str, ...]] = (*LinearFromStatistics._own_attributes, "_errors", "_singular")
-    positive = False  # no parameter here, but the inherited tags ask for it
     rank_: int
     _errors: StandardErrors | None
     _singular: Array | None
 
-    def __init__(self, *, fit_intercept: bool = True, tol: float = RANK_TOL, prior: PSR | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        tol: float = RANK_TOL,
+        positive: bool = False,
+        prior: PSR | None = None,
+    ) -> None:
         self.fit_intercept = fit_intercept
         self.tol = tol
+        self.positive = positive
         self.prior = prior
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         solution = least_squares(
-            psr.moments(), n_targets=self._n_targets(), fit_intercept=self.fit_intercept, tol=self.tol
+            psr.moments(),
+            n_targets=self._n_targets(),
+            fit_intercept=self.fit_intercept,
+            tol=self.tol,
+            positive=self.positive,
         )
-        self._warn_of_rank(solution.rank)
-        return {**self._fitted(solution), "rank_": solution.rank, "_errors": None, "_singular": None}
+        self._warn_of_rank(solution.rank, or_less=self.positive)
+        rank = {} if self.positive else {"rank_": solution.rank}
+        return {**self._fitted(solution), **rank, "_errors": None, "_singular": None}
 
     def _plain_attributes(self) -> dict[str, Any]:
-        return {"rank_": self.rank_, "singular_": self.singular_}
+        return {} if self.positive else {"rank_": self.rank_, "singular_": self.singular_}
 
     # -- what takes longer than the fit, when it is asked for ----------------------------------------------------------
 
@@ -170,7 +196,8 @@ class FederatedLinearRegression(LinearFromStatistics, LinearRegression):
     def _standard_errors(self) -> StandardErrors:
         check_is_fitted(self)
         if self._errors is None:
+            rank = 0 if self.positive else self.rank_
             self._errors = standard_errors(
-                self.psr_.moments(), self.rank_, n_targets=self._n_targets(), fit_intercept=self.fit_intercept
+                self.psr_.moments(), rank, n_targets=self._n_targets(), fit_intercept=self.fit_intercept
             )
         return self._errors

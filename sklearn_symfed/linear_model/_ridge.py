@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from sklearn_symfed._linalg import highest
 from sklearn_symfed._rounding import integer_ratio
+from sklearn_symfed.linear_model._active_set import solve_sparse
 from sklearn_symfed.linear_model._linear import LinearFromStatistics
-from sklearn_symfed.linear_model._normal_equations import RANK_TOL, LinearSolution, NormalEquations
+from sklearn_symfed.linear_model._normal_equations import RANK_TOL, LinearSolution, NormalEquations, joined
 from sklearn_symfed.psr import PSR, Moments
 
 __all__ = ["FederatedRidge", "ridge"]
 
 
-def ridge(moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_intercept: bool = True) -> LinearSolution:
+def ridge(
+    moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_intercept: bool = True, positive: bool = False
+) -> LinearSolution:
     r"""Solve ridge regression exactly, and round once.
 
     Parameters
@@ -30,6 +32,8 @@ def ridge(moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_interce
         How many of the last columns are targets.
     fit_intercept : bool, default=True
         The intercept is not penalised.
+    positive : bool, default=False
+        Whether coefficients may not be negative.
 
     Returns
     -------
@@ -45,11 +49,13 @@ def ridge(moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_interce
 
     is a rational function of the statistics, and each of its components is rounded once.  Without intercept the Gram
     matrix takes the place of :math:`C`, and 1 that of :math:`W`.  Where a penalty is zero, the rule of `least_squares`
-    holds.
+    holds.  Non-negative coefficients are zero outside of an active set, which is found exactly, and solve these
+    equations on it [2]_; of several solutions this is the one of smallest norm.
 
     References
     ----------
     .. [1] A. E. Hoerl, R. W. Kennard, "Ridge Regression: Biased Estimation for Nonorthogonal Problems", 1970.
+    .. [2] C. L. Lawson, R. J. Hanson, "Solving Least Squares Problems", 1974, chapter 23.
     """
     penalties = np.ravel(np.asarray(alpha))
     if len(penalties) not in {1, n_targets}:
@@ -61,20 +67,20 @@ def ridge(moments: Moments, alpha: Any = 1.0, *, n_targets: int = 1, fit_interce
             "Got a penalty alpha that is negative, NaN or infinite, but expected finite non-negative numbers."
         )
     values = [Fraction(*integer_ratio(value)) for value in np.broadcast_to(penalties, n_targets).tolist()]
-    n_features = len(moments.names) - n_targets
-    coef, intercept, parts = np.zeros((n_targets, n_features)), np.zeros(n_targets), []
+    n_features, parts = len(moments.names) - n_targets, []
     for value in sorted(set(values)):
         targets = [t for t in range(n_targets) if values[t] == value]
-        problem = NormalEquations(moments, n_features, targets, fit_intercept)
-        parts.append(problem.solve_penalised(value) if value else problem.solve_least_squares(RANK_TOL))
-        coef[targets], intercept[targets] = parts[-1].coef, parts[-1].intercept
-    return LinearSolution(
-        coef,
-        intercept,
-        min(part.rank for part in parts),
-        highest([part.solver for part in parts]),
-        max(part.condition for part in parts),
-    )
+        parts.append((targets, _ridge(moments, n_features, targets, fit_intercept, value, positive)))
+    return joined(parts)
+
+
+def _ridge(
+    moments: Moments, n_features: int, targets: list[int], fit_intercept: bool, penalty: Fraction, positive: bool
+) -> LinearSolution:
+    problem = NormalEquations(moments, n_features, targets, fit_intercept)
+    if positive:
+        return solve_sparse(problem, penalty, positive=True)
+    return problem.solve_penalised(penalty) if penalty else problem.solve_least_squares(RANK_TOL)
 
 
 class FederatedRidge(LinearFromStatistics, Ridge):
@@ -86,6 +92,8 @@ class FederatedRidge(LinearFromStatistics, Ridge):
         Penalty on the squared norm of the coefficients, for all targets or for each.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is not penalised.
+    positive : bool, default=False
+        Whether coefficients may not be negative.
     prior : PSR, default=None
         Statistics that are added to what `fit` learns, matched by name.
 
@@ -122,17 +130,25 @@ class FederatedRidge(LinearFromStatistics, Ridge):
     array([1.6])
     """
 
-    solver = "cholesky"  # no parameters here, but the inherited tags ask for them
-    positive = False
+    solver = "cholesky"  # no parameter here, but the inherited tags ask for it
 
-    def __init__(self, alpha: Any = 1.0, *, fit_intercept: bool = True, prior: PSR | None = None) -> None:
+    def __init__(
+        self, alpha: Any = 1.0, *, fit_intercept: bool = True, positive: bool = False, prior: PSR | None = None
+    ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
+        self.positive = positive
         self.prior = prior
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
-        solution = ridge(psr.moments(), self.alpha, n_targets=self._n_targets(), fit_intercept=self.fit_intercept)
-        self._warn_of_rank(solution.rank)
+        solution = ridge(
+            psr.moments(),
+            self.alpha,
+            n_targets=self._n_targets(),
+            fit_intercept=self.fit_intercept,
+            positive=self.positive,
+        )
+        self._warn_of_rank(solution.rank, or_less=self.positive)
         return self._fitted(solution)
 
     def _plain_attributes(self) -> dict[str, Any]:
