@@ -189,8 +189,9 @@ class FederatedBayesianRidge(LinearFromStatistics, BayesianRidge):
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         self._require_target(y)
         warn_of_column(y)
+        y = y if hasattr(y, "to_numpy") else plain_array(y, "y")
         if np.ndim(y) == 2:
             if np.shape(y)[1] != 1:
                 raise DataError(f"Got y of shape {np.shape(y)}, but expected one target: y should be a 1d array.")
-            y = column_at(y, 0) if hasattr(y, "columns") else plain_array(y, "y")[:, 0]
+            y = column_at(y, 0) if hasattr(y, "columns") else y[:, 0]
         return super()._learn_rows(X, y, weight)
