@@ -20,6 +20,7 @@ from sklearn_symfed.federation import Guard, PulseReport, Release, Status
 from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
 from sklearn_symfed.naive_bayes import (
     FederatedBernoulliNB,
+    FederatedCategoricalNB,
     FederatedComplementNB,
     FederatedGaussianNB,
     FederatedMultinomialNB,
@@ -30,6 +31,7 @@ from sklearn_symfed.psr import PSR, Moments, Schema
 __all__ = [
     "PSR",
     "FederatedBernoulliNB",
+    "FederatedCategoricalNB",
     "FederatedComplementNB",
     "FederatedFactorAnalysis",
     "FederatedGaussianNB",

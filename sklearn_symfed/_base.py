@@ -182,9 +182,11 @@ class FromStatistics(AffineStep):
             if combine is None or not hasattr(self, "psr_"):
                 _drop_fitted(self)
                 learned = self._learn(X, y, weight)
-                self.psr_ = learned if self.prior is None else learned + self._prior_for(learned)
+                self.psr_ = (
+                    learned if self.prior is None else self._combined(operator.add, learned, self._prior_for(learned))
+                )
             else:
-                self.psr_ = combine(self.psr_, self._learn(X, y, weight))
+                self.psr_ = self._combined(combine, self.psr_, self._learn(X, y, weight))
             if self.psr_.n_rows == 0:
                 raise DataError(
                     "Found array with 0 sample(s) while a minimum of 1 is required: no rows are left to fit."
@@ -224,14 +226,22 @@ class FromStatistics(AffineStep):
             raise SchemaError("Found array with 0 feature(s): no numeric column is left beside the target.")
         if first:
             self._target = targets
-            self.n_features_in_ = len(features)
-            if features != generated_names(len(features)):
-                self.feature_names_in_ = np.array(features, dtype=object)
+            self._name_features(features)
         elif as_list(targets) != as_list(self._target):
             raise SchemaError(
                 f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
             )
         return psr.select([*features, *as_list(targets)])
+
+    def _name_features(self, columns: list[str]) -> None:
+        """Take over the names of features from those of the columns of a PSR."""
+        self.n_features_in_ = len(columns)
+        if columns != generated_names(len(columns)):
+            self.feature_names_in_ = np.array(columns, dtype=object)
+
+    def _combined(self, combine: Callable[[PSR, PSR], PSR], one: PSR, other: PSR) -> PSR:
+        """Return the sum or difference of what was learned."""
+        return combine(one, other)
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from sklearn_symfed import (
     PSR,
     FederatedBernoulliNB,
+    FederatedCategoricalNB,
     FederatedComplementNB,
     FederatedFactorAnalysis,
     FederatedGaussianNB,
@@ -31,6 +33,20 @@ FRAME = pd.DataFrame(_INTEGERS + np.random.default_rng(1).normal(size=(90, 3)), 
 )
 COUNTS = FRAME.assign(**{name: abs(_INTEGERS[:, i]) for i, name in enumerate(FEATURES)})
 BINARY = FRAME.assign(**{name: _INTEGERS[:, i] % 2 for i, name in enumerate(FEATURES)})
+LEVELS = FRAME.assign(**{name: _INTEGERS[:, i] % 3 for i, name in enumerate(FEATURES)})
+
+
+def as_they_are(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows as the estimator is given them."""
+    return frame
+
+
+def indicators(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `LEVELS` with a column of zeros and ones for each level of each feature."""
+    features = [name for name in frame if name in {*FEATURES, "x0", "x1", "x2"}]
+    return frame.drop(columns=features).assign(
+        **{f"{name}={level}": frame[name] == level for name in features for level in range(3)}
+    )
 
 
 @dataclass(frozen=True)
@@ -46,12 +62,15 @@ class Case:
         Columns `FEATURES`, ``t`` and ``late``.
     exempt : dict of str to str
         Checks of scikit-learn that it cannot pass, each with its reason.
+    encode : callable
+        Makes of rows those whose statistics the estimator takes.
     """
 
     estimator: Any
     target: str | None = None
     frame: pd.DataFrame = field(default_factory=lambda: FRAME, repr=False)
     exempt: dict[str, str] = field(default_factory=dict)
+    encode: Callable[[pd.DataFrame], pd.DataFrame] = as_they_are
 
     def __str__(self) -> str:
         return "".join(str(self.estimator).split())
@@ -68,11 +87,22 @@ class Case:
     def statistics(self, frame: pd.DataFrame | None = None) -> PSR:
         """Return the PSR of all rows or of those given, without what is neither feature nor target."""
         columns = [*FEATURES, *([] if self.target is None else [self.target])]
-        return PSR.from_rows((self.frame if frame is None else frame)[columns], classes=self.classes)
+        frame = self.frame if frame is None else frame
+        return PSR.from_rows(self.encode(frame[columns]), classes=self.classes)
 
 
 FAMILY = [
     Case(FederatedBernoulliNB(), "late", BINARY),
+    Case(
+        FederatedCategoricalNB(),
+        "late",
+        LEVELS,
+        exempt=dict.fromkeys(
+            ["check_sample_weight_equivalence_on_dense_data", "check_classifiers_one_label_sample_weights"],
+            "Fits fractions as levels, which scikit-learn cuts off, making one level of two; they are refused here.",
+        ),
+        encode=indicators,
+    ),
     Case(FederatedComplementNB(), "late", COUNTS),
     Case(FederatedFactorAnalysis()),
     Case(FederatedFactorAnalysis(1, rotation="varimax")),

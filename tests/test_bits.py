@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import sklearn_symfed
 from sklearn_symfed import (
     FederatedBernoulliNB,
+    FederatedCategoricalNB,
     FederatedComplementNB,
     FederatedFactorAnalysis,
     FederatedGaussianNB,
@@ -104,6 +105,7 @@ MODELS = {
     "truncated svd, ties": (FederatedTruncatedSVD(3), FACTORIAL, None, None),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),
     "naive bayes, bernoulli": (FederatedBernoulliNB(alpha=0.3), X, CLASSES, WEIGHTS),
+    "naive bayes, categorical": (FederatedCategoricalNB(alpha=0.3), np.abs(X // 4), CLASSES, WEIGHTS),
     "naive bayes, complement": (FederatedComplementNB(norm=True), abs(X), CLASSES, WEIGHTS),
     "naive bayes, multinomial": (FederatedMultinomialNB(), abs(X), CLASSES, WEIGHTS),
 }

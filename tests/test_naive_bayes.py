@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris
-from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
 
 from sklearn_symfed import PSR, fitted_digests
-from sklearn_symfed.exceptions import DataError, SchemaError
+from sklearn_symfed.exceptions import DataError, ForgetError, SchemaError
 from sklearn_symfed.naive_bayes import (
     FederatedBernoulliNB,
+    FederatedCategoricalNB,
     FederatedComplementNB,
     FederatedGaussianNB,
     FederatedMultinomialNB,
@@ -243,3 +244,117 @@ def test_what_is_no_zero_or_one_is_refused():
     twice = pd.DataFrame(SMALL[:, :2], columns=["\u00e9", "e\u0301"])
     with pytest.raises(SchemaError, match="more than once"):
         FederatedBernoulliNB().fit(twice, KIND)
+
+
+# -- categories ------------------------------------------------------------------------------------------------------
+
+LEVELS = (DIGITS // 4).astype(int)
+TABLE = np.array([[0, 1], [2, 1], [2, 0], [0, 0]])
+NAMES = ("x0=0", "x0=2", "x1=0", "x1=1")
+
+
+def test_categorical_equals_fractions():
+    """Probabilities are logarithms of shares of rows, rounded once; a level between others counts, too."""
+    model = FederatedCategoricalNB(alpha=0.25, min_categories=[1, 3]).fit(TABLE, ["a", "b", "b", "b"])
+    alpha = Fraction(1, 4)
+    expected = [[[1, 0, 0], [1, 0, 2]], [[0, 1, 0], [2, 1, 0]]]
+    for j in range(2):
+        assert model.category_count_[j].tolist() == expected[j]
+        for k, rows in enumerate((1, 3)):
+            assert model.feature_log_prob_[j][k].tolist() == [log(n + alpha, rows + 3 * alpha) for n in expected[j][k]]
+    assert model.n_categories_.tolist() == [3, 3]
+    assert model.psr_.names == NAMES
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["counted", "weighted"])
+@pytest.mark.parametrize("params", [{}, {"alpha": 0.5, "min_categories": 7, "fit_prior": False}])
+def test_categories_are_near_scikit_learn(params, weights):
+    """scikit-learn agrees to 1e-12."""
+    x = LEVELS[:, 18:48]
+    mine = FederatedCategoricalNB(**params).fit(x, DIGIT, weights)
+    theirs = CategoricalNB(**params).fit(x, DIGIT, weights)
+    for name in ("category_count_", "feature_log_prob_"):
+        for one, other in zip(getattr(mine, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, err_msg=name)
+    for name in ("class_count_", "class_log_prior_", "n_categories_"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-14, err_msg=name)
+    assert np.array_equal(mine.predict(x), theirs.predict(x))
+
+
+def test_levels_that_one_part_lacks():
+    """Each part holds the levels that it has seen; their sum, in whatever way, is the fit to all rows."""
+    x, y = LEVELS[:, 18:30], DIGIT
+    cuts = [slice(0, 5), slice(5, 30), slice(30, None)]
+    whole = FederatedCategoricalNB().fit(x, y)
+    parts = [FederatedCategoricalNB().fit(x[cut], y[cut]).psr_ for cut in cuts]
+    assert len(parts[0].names) < len(parts[1].names) < len(parts[2].names) == len(whole.psr_.names)
+    model = FederatedCategoricalNB(prior=parts[2]).fit(x[cuts[0]], y[cuts[0]])
+    assert fitted_digests(model.partial_fit(parts[1], "y")) == fitted_digests(whole)
+    rest = FederatedCategoricalNB().fit(x[:30], y[:30])
+    assert fitted_digests(model.forget(x[30:], y[30:])) == fitted_digests(rest)
+    with pytest.raises(ForgetError):
+        model.forget(parts[2], "y")
+    assert fitted_digests(model) == fitted_digests(rest)
+
+
+def test_levels_without_weight_or_rows_are_not_learned():
+    """A level of rows of weight zero, or a declared column of zeros, is no level."""
+    labels = ["a", "b", "b", "b"]
+    model = FederatedCategoricalNB().fit(TABLE, labels, [1, 0, 0, 1])
+    assert model.psr_.names == ("x0=0", "x1=0", "x1=1")
+    declared = FederatedCategoricalNB().fit(model.psr_.with_zeros(["x0=8"]), "y")
+    assert fitted_digests(declared) == fitted_digests(model)
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        ([[0.0, 1.5], [1.0, 1.0]], DataError, "integers 0 to 65534 in column 'x1'"),
+        ([[0, 70_000], [1, 1]], DataError, "integers 0 to 65534 in column 'x1'"),
+        ([[0, -1], [1, 1]], ValueError, "Negative values in data"),
+        ([[0.0, 1.0], [1.0, np.nan]], DataError, "NaN: column 'x1', row 1"),
+    ],
+)
+def test_rows_that_hold_no_levels(rows, error, message):
+    """Levels are 0, 1, ...; anything else is refused by the name of its column, and never its value."""
+    with pytest.raises(error, match=message):
+        FederatedCategoricalNB().fit(rows, ["a", "b"])
+
+
+INDICATORS = {
+    "two at once": ([[1, 1], [0, 0]], "that are not zeros and ones, one of them"),
+    "none": ([[1, 0], [0, 0]], "that are not zeros and ones, one of them"),
+    "neither zero nor one": ([[2, -1], [0, 1]], "that are not zeros and ones, one of them"),
+}
+
+
+@pytest.mark.parametrize("case", INDICATORS)
+def test_statistics_that_are_not_those_of_indicators(case):
+    """Exactly one indicator of a feature is one in each row; sums and products of a class tell."""
+    rows, message = INDICATORS[case]
+    psr = PSR.from_rows(pd.DataFrame(rows, columns=["f=0", "f=1"]), ["a", "a"], classes="kind")
+    with pytest.raises(DataError, match=message):
+        FederatedCategoricalNB().fit(psr, "kind")
+
+
+def test_features_of_categories_are_matched_by_name():
+    """A PSR of indicators fits the features that their names tell, and no others."""
+    model = FederatedCategoricalNB().fit(pd.DataFrame(TABLE, columns=["p", "q"]), ["a", "b", "b", "a"])
+    assert model.feature_names_in_.tolist() == ["p", "q"]
+    psr = model.psr_
+    with pytest.raises(SchemaError, match="got levels of \\['p'\\], but expected \\['p', 'q'\\]"):
+        model.partial_fit(psr.drop(["q=0", "q=1"]), "y")
+    with pytest.raises(SchemaError, match="expected indicators called column=level"):
+        FederatedCategoricalNB().fit(psr.with_zeros(["age"]), "y")
+    turned = FederatedCategoricalNB().fit(psr.select(["q=1", "p=2", "q=0", "p=0", "y"]), "y")
+    assert turned.feature_names_in_.tolist() == ["q", "p"]
+    assert turned.psr_ == psr
+
+
+@pytest.mark.parametrize(
+    ("least", "message"), [([1.5, 2.0], "integral type"), ([1, 2, 3], r"should have shape \(2,\)")]
+)
+def test_bad_min_categories(least, message):
+    """`min_categories` is an integer, or one for each feature."""
+    with pytest.raises(ValueError, match=message):
+        FederatedCategoricalNB(min_categories=least).fit(TABLE, list("abba"))

@@ -97,6 +97,7 @@ def test_the_door_offers_exactly_these_names():
     assert sklearn_symfed.__all__ == [
         "PSR",
         "FederatedBernoulliNB",
+        "FederatedCategoricalNB",
         "FederatedComplementNB",
         "FederatedFactorAnalysis",
         "FederatedGaussianNB",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sklearn_symfed.naive_bayes._bernoulli import FederatedBernoulliNB
+from sklearn_symfed.naive_bayes._categorical import FederatedCategoricalNB
 from sklearn_symfed.naive_bayes._complement import FederatedComplementNB
 from sklearn_symfed.naive_bayes._gaussian import FederatedGaussianNB, gaussian_classes
 from sklearn_symfed.naive_bayes._multinomial import FederatedMultinomialNB
 
 __all__ = [
     "FederatedBernoulliNB",
+    "FederatedCategoricalNB",
     "FederatedComplementNB",
     "FederatedGaussianNB",
     "FederatedMultinomialNB",

@@ -9,6 +9,7 @@ from sklearn_symfed.psr._columns import (
     as_table,
     column_at,
     frame_names,
+    not_finite,
     plain_array,
     plain_table,
     read_columns,
@@ -16,12 +17,14 @@ from sklearn_symfed.psr._columns import (
     without_rows,
 )
 from sklearn_symfed.psr._labels import Label, encode_labels, kind_of_labels, sorted_labels
+from sklearn_symfed.psr._levels import MOST_LEVELS, level_name, levels_by_column
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR, learn_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import batches, is_stream
 
 __all__ = [
+    "MOST_LEVELS",
     "PSR",
     "Label",
     "Moments",
@@ -36,8 +39,11 @@ __all__ = [
     "is_stream",
     "kind_of_labels",
     "learn_rows",
+    "level_name",
+    "levels_by_column",
     "most_bytes",
     "normalised",
+    "not_finite",
     "plain_array",
     "plain_table",
     "quotient",

@@ -267,6 +267,35 @@ class PSR:
             raise SchemaError(msg)
         return self.select([name for name in every if name not in unwanted])
 
+    def with_zeros(self, names: Iterable[str], decimals: Mapping[str, int] | None = None) -> PSR:
+        """Return the statistics of the same rows with further columns, which are zero in every row.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The new columns, which follow the others.
+        decimals : mapping of str to int, default=None
+            Digits after the point of new columns that hold decimals.
+
+        Raises
+        ------
+        SchemaError
+            If a column is there already.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import PSR
+        >>> seen = PSR.from_rows([[1.0], [0.0]])
+        >>> seen.with_zeros(["x1"]) == PSR.from_rows([[1.0, 0.0], [0.0, 0.0]])
+        True
+        """
+        old = self._schema.without_ranges()  # a zero may lie outside
+        schema = Schema([*old.names, *names], old.classes, {**old.decimals, **(decimals or {})})
+        length = packed_length(len(old.names))
+        source = np.full(packed_length(len(schema.names)), length)  # beyond the last entry, where a zero stands
+        source[selection(len(schema.names), list(range(len(old.names))))] = np.arange(length)
+        return PSR(schema, {label: state.within(length + 1, 0).take(source) for label, state in self._cells.items()})
+
     def affine(
         self, columns: Sequence[str], matrix: Any, offset: Any = None, names: Sequence[str] | None = None
     ) -> PSR:

@@ -19,8 +19,8 @@ def assert_same_fit_by_name(first: Any, second: Any) -> None:
     """Assert that two fitted estimators differ at most in the order of their features.
 
     Every fitted attribute must be equal to the last bit once features are matched by name: along the axes of an array
-    that are as long as there are features, those of the second fit are brought into the order of the first.  An axis of
-    that length may also count something else, components say, and is then left alone.
+    that are as long as there are features, and lists that are, those of the second fit are brought into the order of
+    the first.  An axis of that length may also count something else, components say, and is then left alone.
 
     Parameters
     ----------
@@ -55,6 +55,8 @@ def assert_same_fit_by_name(first: Any, second: Any) -> None:
 def _in_other_orders(value: Any, order: list[int]) -> Iterator[Any]:
     """Yield a value as it is, and in every way in which features could be brought into order."""
     if isinstance(value, (list, tuple)) and value:
+        if len(value) == len(order):
+            yield [value[position] for position in order]
         yield from map(list, zip(*(_in_other_orders(item, order) for item in value), strict=True))
     elif isinstance(value, np.ndarray):
         axes = [axis for axis, length in enumerate(value.shape) if length == len(order)]
