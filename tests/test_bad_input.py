@@ -68,6 +68,12 @@ _ROWS = {
         DataError,
         "column 'fee', row 7 .* less than",
     ),
+    "a number outside of its range": (lambda: _with("age", 999.0), DataError, "row 7 .* 0 to 150 in column 'age'"),
+    "a number outside of its range in a later batch of a stream": (
+        lambda: iter([_rows(), _with("age", -0.5)]),
+        DataError,
+        "row 7 .* 0 to 150 in column 'age'.* from row 30 of the stream",
+    ),
     "`decimal.Decimal` where none is declared": (
         lambda: _rows().assign(dose=[Decimal("0.5")] * 30),
         DataTypeError,
@@ -116,6 +122,10 @@ def _broken_stream(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
 
 def _other_decimals(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
     node.partial_fit(PSR.from_rows(_rows(), classes="late", decimals={"fee": 3}))
+
+
+def _other_ranges(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
+    node.partial_fit(PSR.from_rows(_rows(), classes="late", decimals={"fee": 2}))
 
 
 def _same_batch_other_rows(node: FederatedPSR, _: Path, __: pytest.MonkeyPatch) -> None:
@@ -172,6 +182,7 @@ _CALLS = {
     "forgetting what was not learned": (_forget_others, ForgetError, "never learned"),
     "a stream that fails in the middle": (_broken_stream, ConnectionError, "line is down"),
     "other decimals": (_other_decimals, SchemaError, "'fee': 3 instead of 2"),
+    "other ranges": (_other_ranges, SchemaError, "'age': none instead of 0 to 150"),
     "other rows under a known `batch_id`": (_same_batch_other_rows, FederationError, "batch_id='one'"),
     "a full disk at home": (_full_disk_at_home, StoreError, "full"),
     "a carrier's directory that is missing": (_join_missing_directory, TransportError, "No such file"),
@@ -186,7 +197,8 @@ _CALLS = {
 def node(tmp_path):
     """Make a member with 30 rows, published, and a peer that holds them."""
     url = f"dir://{tmp_path}/federation"
-    with_home = FederatedPSR(home=tmp_path / "home", classes="late", decimals={"fee": 2})
+    declared = {"decimals": {"fee": 2}, "ranges": {"age": (0, 150)}}
+    with_home = FederatedPSR(home=tmp_path / "home", classes="late", **declared)
     with_home.create_federation("trial", url, guard="off", on_recovery_key=lambda _: None)
     peer = FederatedPSR(classes="late").join(*with_home.invite("peer"))
     with_home.partial_fit(_rows(), batch_id="one")

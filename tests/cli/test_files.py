@@ -23,7 +23,9 @@ def test_a_file_is_learned_once_whatever_it_is_called(home, tmp_path, monkeypatc
     monkeypatch.setattr(_files, "ROWS", 50)
     path = as_csv(table(0, 130), tmp_path / "a.csv")
     once = answered("learn", path, "--classes", "late", "--home", home)
-    assert once["files"] == [{"file": str(path), "rows": 130, "dropped": 0, "batches": 3, "known_batches": 0}]
+    assert once["files"] == [
+        {"file": str(path), "rows": 130, "dropped": 0, "outside": 0, "batches": 3, "known_batches": 0}
+    ]
     assert digest(home) == statistics(table(0, 130)).digest
     twin = tmp_path / "b.csv"
     twin.write_bytes(path.read_bytes())
@@ -130,6 +132,53 @@ def test_a_missing_value_is_named_or_dropped_and_counted(home, tmp_path, monkeyp
         whole = pa.concat_tables([table(0, 70), table(72, 90)])
         assert digest(home) == statistics(whole).digest
         symfed("forget", path, "--home", home)
+
+
+def test_rows_outside_of_a_range_are_refused_or_dropped_and_counted(home, tmp_path, monkeypatch):
+    """`--range` refuses a file, `--outside drop` leaves such rows out and says how many; `forget` counts them off."""
+    monkeypatch.setattr(_files, "ROWS", 20)
+    rows = table(0, 90).to_pydict()
+    rows["fare"][70], rows["fare"][71], rows["distance"][5] = 600.25, -3.0, None
+    path = as_csv(pa.table(rows), tmp_path / "wild.csv")
+    options = ("--classes", "late", "--decimals", "fare=2", "--range", "fare=0:500", "--drop-missing", "--home", home)
+    refused = symfed("learn", path, *options, code=1).stderr
+    assert "2 of 20 rows" in refused
+    assert "row 10 (counted from 0), but expected 0 to 500 in column 'fare'" in refused
+    assert "counted from row 61 of the file" in refused
+    assert "600" not in refused
+    assert answered("digest", "--home", home)["rows"] == 0
+    symfed("forget", path, "--home", home, code=1)
+    other = tmp_path / "other"
+    options = (*options[:-1], other, "--outside", "drop")
+    with FederatedPSR(home=other) as node:
+        node._node()
+    learned = answered("learn", path, *options)
+    assert (learned["rows"], learned["dropped"], learned["outside"]) == (87, 1, 2)
+    assert learned["files"][0]["outside"] == 2
+    assert "had been learned before" in symfed("learn", path, "--home", other, "--drop-missing").stdout
+    whole = pa.concat_tables([table(0, 5), table(6, 70), table(72, 90)])
+    want = statistics(whole, decimals={"fare": 2}, ranges={"fare": (0, 500)}, outside="drop")
+    assert digest(other) == want.digest
+    more = as_csv(table(90, 120).set_column(1, "fare", [[-1.0] * 30]), tmp_path / "more.csv")
+    assert (
+        "0 rows learned, 30 dropped, which are outside of their range" in symfed("learn", more, "--home", other).stdout
+    )
+    with FederatedPSR.open(other) as node:
+        assert node.n_rows_dropped_ == 32
+    assert answered("forget", path, "--home", other)["rows"] == 87
+    with FederatedPSR.open(other) as node:
+        assert (node.n_rows_dropped_, node.psr_.n_rows) == (30, 0)
+
+
+@pytest.mark.parametrize("text", ["fare", "fare=", "fare=5", "fare=a:b", "fare=0:5:9"])
+def test_a_range_that_is_none_is_wrong_usage(home, tmp_path, text):
+    """A range is two numbers, of which one may lack."""
+    path = as_csv(table(0, 9), tmp_path / "a.csv")
+    symfed("learn", path, "--classes", "late", "--range", text, "--home", home, code=2)
+    assert (
+        "no float64"
+        in symfed("learn", path, "--classes", "late", "--range", "fare=nan:", "--home", home, code=1).stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_a_request_to_a_false_admin_says_nothing(admin):
 # -- schema negotiation ----------------------------------------------------------------------------------------------
 
 
-SCHEMA = Schema(["age", "fee"], classes="ward", decimals={"fee": 2})
+SCHEMA = Schema(["age", "fee"], classes="ward", decimals={"fee": 2}, ranges={"age": (0, 150)})
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,9 @@ SCHEMA = Schema(["age", "fee"], classes="ward", decimals={"fee": 2})
         (Schema(["age", "fee"], decimals={"fee": 2}), ["ward"]),
         (Schema(["age", "fee"], classes="ward", decimals={"fee": 3}), ["'fee': 3 instead of 2"]),
         (Schema(["age", "fee"], classes="ward"), ["fee"]),
+        (Schema(["age", "fee"], "ward", {"fee": 2}), ["range of column 'age': none instead of 0 to 150"]),
+        (Schema(["age", "fee"], "ward", {"fee": 2}, {"age": (0, 99)}), ["'age': 0 to 99 instead of 0 to 150"]),
+        (Schema(["age", "fee"], "ward", {"fee": 2}, {"age": (0, 150)}, "drop"), ["outside='drop' instead of 'error'"]),
     ],
 )
 def test_a_joiner_whose_rows_do_not_fit_is_told_before_anything_is_learned(rows, differences):
@@ -259,7 +262,7 @@ def test_a_joiner_whose_rows_do_not_fit_is_told_before_anything_is_learned(rows,
 def test_a_joiner_whose_rows_fit_in_another_order_is_admitted():
     """Columns are matched by name; their order is that of the federation."""
     a = founder(f"memory://{uuid.uuid4()}", schema=SCHEMA)
-    b = joiner(a.invite("b"), rows=PSR.zero(Schema(["fee", "age"], classes="ward", decimals={"fee": 2})))
+    b = joiner(a.invite("b"), rows=PSR.zero(SCHEMA.select(["fee", "age"], "ward")))
     a.pulse(), b.pulse()
     assert b.is_member
     assert b.merged.names == ("age", "fee")

@@ -217,6 +217,7 @@ def _psrs() -> list[bytes]:
         PSR.from_rows([[1.5, 2.0]] * 2, ["a", "ü"], classes="kind"),
         PSR.from_rows([[0.25]] * 2, [1, -7], classes=True),
         PSR.from_rows([[1.25, 3.0]], decimals={"x0": 2}, sample_weight=[0.5]),
+        PSR.from_rows([[1.25, 3.0]], ranges={"x0": (0, None), "x1": (-1.5, 1e9)}, outside="drop"),
     ]
     return [psr.to_bytes() for psr in [*learned, *(PSR.zero(psr.schema) for psr in learned)]]
 
@@ -241,7 +242,7 @@ def schema(data: bytes) -> None:
         found = PSR.from_bytes(data).schema
     except FormatError:
         return
-    assert Schema(found.names, found.classes, found.decimals) == found
+    assert Schema(found.names, found.classes, found.decimals, found.ranges, found.outside) == found
     assert found.differences(found) == []
     assert (Schema(["x0", "x1"]).differences(found) == []) == (found == Schema(["x0", "x1"]))
 

@@ -35,9 +35,11 @@ def _golden():
     )
 
 
-def _bytes(columns=("a",), classes=None, cells=(), order=(), version=VERSION, magic=MAGIC, digits=(), header=None):
+def _bytes(
+    columns=("a",), classes=None, cells=(), order=(), version=VERSION, magic=MAGIC, digits=(), header=None, ranges=()
+):
     """Write what the docstring of the codec describes, whether or not it makes sense."""
-    header = msgpack.packb([columns, digits, classes]) if header is None else header
+    header = msgpack.packb([columns, digits, classes, *ranges]) if header is None else header
     out = [magic, struct.pack("<HH", version, len(order)), np.array(order, "<u2").tobytes()]
     out += [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label, state in cells:
@@ -87,6 +89,9 @@ def test_the_docstring_describes_the_format():
     assert _bytes(("x0", "x1"), cells=[(None, _B)]) == PSR.from_rows([[2.0, 3.0]]).to_bytes()
     cents = PSR.from_rows([[2.0, 0.03]], decimals={"x1": 2})
     assert _bytes(("x0", "x1"), cells=[(None, _B)], digits=(None, 2)) == cents.to_bytes()
+    within = PSR.from_rows([[2.0, 3.0]], ranges={"x0": (0, 2.5), "x1": (None, 3)}, outside="drop")
+    bounds = (True, (0.0, None), (2.5, 3.0))
+    assert _bytes(("x0", "x1"), cells=[(None, _B)], ranges=bounds) == within.to_bytes()
     halves = [(None, _planes(-1, [256, 256, 256, 384, -640, 576, -960, 1600]))]
     assert (
         _bytes(("x0", "x1"), cells=halves, order=[1, 0]) == PSR.from_rows([[1.5, -2.5]]).select(["x1", "x0"]).to_bytes()
@@ -110,6 +115,7 @@ def _samples():
             [[1.7976931348623157e308, 5e-324]] * 2, sample_weight=[1.7976931348623157e308, 5e-324]
         ),
         "many rows": PSR.from_rows([[1e308]], sample_weight=[2**62]),
+        "ranges": PSR.from_rows(x, ranges={"x3": (-9, None), "x10": (-9.5, 1e300)}, decimals=None),
         "bool": PSR.from_rows(x, rng.integers(0, 2, 50) > 0, classes=True),
         "int": PSR.from_rows(x, rng.integers(-(2**63), 2**63 - 1, 50), classes=True),
         "str": PSR.from_rows(x[:4], ["", "é", "x" * 4096, "z\0"], classes="Überschrift"),
@@ -207,6 +213,17 @@ ODD = {
     "decimals of a column too few": (_bytes(_TWO, digits=(2,)), "header"),
     "decimals that are no digits": (_bytes(_TWO, digits=(2, True)), "header"),
     "too many decimals": (_bytes(_TWO, digits=(None, 99)), "header"),
+    "ranges of no column": (_bytes(ranges=(False, (None,), (None,))), "header"),
+    "ranges of a column too few": (_bytes(_TWO, ranges=(False, (0.0,), (1.0,))), "header"),
+    "lower bounds alone": (_bytes(ranges=(False, (0.0,))), "header"),
+    "a bound that is an integer": (_bytes(ranges=(False, (0,), (1.0,))), "header"),
+    "a bound that is text": (_bytes(ranges=(False, ("0",), (1.0,))), "header"),
+    "a bound that is NaN": (_bytes(ranges=(False, (float("nan"),), (1.0,))), "header"),
+    "a bound that is infinite": (_bytes(ranges=(False, (0.0,), (float("inf"),))), "header"),
+    "a bound of negative zero": (_bytes(ranges=(False, (-0.0,), (1.0,))), "header"),
+    "bounds the wrong way round": (_bytes(ranges=(False, (1.0,), (0.0,))), "header"),
+    "a bound that is no such decimal": (_bytes(digits=(0,), ranges=(False, (0.5,), (1.0,))), "header"),
+    "a word for what is outside": (_bytes(ranges=("drop", (0.0,), (1.0,))), "header"),
     "unsorted names": (_bytes(_TWO[::-1], cells=[(None, _B)]), "header"),
     "a name twice": (_bytes(("a", "a")), "header"),
     "a name that is no string": (_bytes((1,)), "header"),
