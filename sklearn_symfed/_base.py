@@ -36,6 +36,7 @@ from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, plain_table, sorted_labels
 
 __all__ = [
+    "ClassTarget",
     "ClassifierFromStatistics",
     "Interval",
     "RealNotInt",
@@ -328,8 +329,42 @@ class RegressorFromStatistics(FromStatistics):
         )
 
 
-class ClassifierFromStatistics(FromStatistics):
+class ClassTarget(FromStatistics):
     """Mixin: ``y`` is the class column."""
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        self._require_target(y)
+        name = psr.schema.classes
+        if name is None:
+            raise SchemaError(
+                f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
+            )
+        if [name] != column_names(y):
+            raise SchemaError(f"Got y={y!r}, but expected the class column {name!r} of the PSR.")
+        return list(psr.names), name
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
+        self._require_target(y)
+        warn_of_column(y)
+        features = feature_names(X)
+        own, fallback = free_names(own_names(y) or [], features) or None, free_names(["y"], features)
+        if hasattr(self, "psr_"):
+            self._target = established([self._target], own, fallback)[0]
+        elif self.prior is None:
+            self._target = (own or fallback)[0]
+        elif self.prior.schema.classes is None:
+            raise SchemaError(
+                "Got a prior without class column, but expected the statistics of each class (classes=...)."
+            )
+        else:
+            self._target = self.prior.schema.classes
+        if self._target in features:
+            raise SchemaError(f"Got a feature called {self._target!r}, but that is the class column: expected another.")
+        return PSR.from_rows(X, y, classes=self._target, decimals=self._decimals(features), sample_weight=weight)
+
+
+class ClassifierFromStatistics(ClassTarget):
+    """Mixin: ``y`` is the class column, and the score is the accuracy."""
 
     classes_: Array
 
@@ -387,39 +422,6 @@ class ClassifierFromStatistics(FromStatistics):
         labels, codes = encode_labels(y)
         sorted_labels([*labels, *self.classes_[:1].tolist()])  # refuses other kinds
         return float(super().score(X, np.array(labels)[codes], sample_weight))  # type: ignore[misc]
-
-    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
-        self._require_target(y)
-        name = psr.schema.classes
-        if name is None:
-            raise SchemaError(
-                f"Got a PSR without class column, but expected {y!r}: declare it when learning (classes={y!r})."
-            )
-        if [name] != column_names(y):
-            raise SchemaError(f"Got y={y!r}, but expected the class column {name!r} of the PSR.")
-        return list(psr.names), name
-
-    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
-        self._require_target(y)
-        warn_of_column(y)
-        features = feature_names(X)
-        own, fallback = free_names(own_names(y) or [], features) or None, free_names(["y"], features)
-        if hasattr(self, "psr_"):
-            self._target = established([self._target], own, fallback)[0]
-        elif self.prior is None:
-            self._target = (own or fallback)[0]
-        elif self.prior.schema.classes is None:
-            raise SchemaError(
-                "Got a prior without class column, but expected the statistics of each class (classes=...)."
-            )
-        else:
-            self._target = self.prior.schema.classes
-        if self._target in features:
-            raise SchemaError(f"Got a feature called {self._target!r}, but that is the class column: expected another.")
-        return PSR.from_rows(X, y, classes=self._target, decimals=self._decimals(features), sample_weight=weight)
-
-    def _features(self) -> list[str]:
-        return list(self.psr_.names)
 
 
 class TransformerFromStatistics(FromStatistics):
