@@ -16,7 +16,9 @@
     │   ├── NothingLearnedError (NotFittedError)  no columns are known: neither own rows nor a peer's
     │   ├── InviteError (ValueError)    an invite or code that cannot be used: wrong, altered, expired, used, refused
     │   ├── SettingError (ValueError)   a name, URL or schedule that cannot be used
-    │   └── StoreError                  a home that cannot be opened, read or written
+    │   ├── StoreError                  a home that cannot be opened, read or written
+    │   │   └── HomeInUseError          ... because another process or object uses it
+    │   └── StillWaitingError           what was waited for has not come yet: wait again
     └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
         └── PayloadTooLargeError        the message exceeds what this carrier takes
 
@@ -37,12 +39,14 @@ __all__ = [
     "FederationError",
     "ForgetError",
     "FormatError",
+    "HomeInUseError",
     "InviteError",
     "NotAMemberError",
     "NothingLearnedError",
     "PayloadTooLargeError",
     "SchemaError",
     "SettingError",
+    "StillWaitingError",
     "StoreError",
     "SymfedError",
     "TransportError",
@@ -107,6 +111,14 @@ class SettingError(FederationError, ValueError):
 
 class StoreError(FederationError):
     """The node's home cannot be opened, read or written."""
+
+
+class HomeInUseError(StoreError):
+    """Another process, or another object of this one, uses the node's home; close that first."""
+
+
+class StillWaitingError(FederationError):
+    """What was waited for has not come in time; whatever was asked for stays asked for."""
 
 
 class TransportError(SymfedError, ConnectionError):

@@ -15,6 +15,7 @@ from sklearn_symfed.exceptions import (
     FederationError,
     InviteError,
     SettingError,
+    StillWaitingError,
     StoreError,
 )
 from sklearn_symfed.federation import _account
@@ -104,6 +105,8 @@ class Federation(Pulsing):
         """
         name, member = check_name(name, "federation"), check_name(member)
         parse_schedule(schedule)
+        if schema is not None and not isinstance(schema, Schema):
+            raise SettingError(f"Got a schema of type {type(schema).__name__}, but expected a Schema.")
         guard = Guard.read(guard, DEFAULT)
         if means.get("own_guard") is not None:
             means["own_guard"].require_as_strict(guard)
@@ -202,7 +205,7 @@ class Federation(Pulsing):
         ------
         InviteError
             If it refused.
-        FederationError
+        StillWaitingError
             If it did not answer in time; the request stays.
         """
         ends = time.monotonic() + seconds
@@ -214,7 +217,7 @@ class Federation(Pulsing):
             if self._node.admitted:
                 return
             if time.monotonic() >= ends:
-                raise FederationError(f"Still {_account.pending_of(self._node)}: pulse again later.")
+                raise StillWaitingError(f"Still {_account.pending_of(self._node)}: pulse again later.")
             time.sleep(min(step, max(0.0, ends - time.monotonic())))
 
     # -- what is held ------------------------------------------------------------------------------------------------
@@ -251,7 +254,7 @@ class Federation(Pulsing):
     def members(self) -> list[Member]:
         """Every member, this node included, by name; and those who left and let their rows stay."""
         with self._lock:
-            return _account.members_of(self._node, self._store.heard, self._clock())
+            return _account.members_of(self._node, self._store.heard, self._clock(), self._store.refusals)
 
     @property
     def releases(self) -> list[Release]:
@@ -269,6 +272,7 @@ class Federation(Pulsing):
                 members=self.members,
                 pending=self.pending,
                 dropped=self._store.n_dropped,
+                dead_letters=self._dead_letters,
                 pulsing=self._background.running,
                 last_error=self._last_error,
                 refusals=self._store.refusals,
@@ -278,6 +282,8 @@ class Federation(Pulsing):
 
     def invite(self, member: str, expires: str | float = "2h", *, admin: bool = False) -> tuple[str, str]:
         """Return an invite for one member, and the code that opens it, which is to go another way.
+
+        The inbox of the invited is made at once or, if the carrier fails now, by the next pulse that goes well.
 
         Parameters
         ----------
@@ -289,12 +295,15 @@ class Federation(Pulsing):
         admin : bool, default=False
             Whether the invited becomes an admin.
         """
-        with self._ready(), self._store.transaction():
-            until = int(self._clock() + parse_schedule(expires, "expires"))
-            if check_name(member) == self._node.member:  # a carrier goes by names: both would read one inbox
-                raise FederationError(f"Got {member!r}, the name of this node itself, but expected another one.")
-            invite = self._node.invite(self.url, member, until, admin=admin)
-            self._save()
+        with self._ready():
+            with self._store.transaction():
+                until = int(self._clock() + parse_schedule(expires, "expires"))
+                if check_name(member) == self._node.member:  # a carrier goes by names: both would read one inbox
+                    raise FederationError(f"Got {member!r}, the name of this node itself, but expected another one.")
+                invite = self._node.invite(self.url, member, until, admin=admin)
+                self._inboxes.forget(member)
+                self._save()
+            self._tend_or_later()
         code = new_code(self._random)
         return seal_invite(invite, code, self._random), code
 

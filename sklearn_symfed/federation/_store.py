@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from sklearn_symfed.exceptions import FederationError, StoreError, SymfedError
+from sklearn_symfed.exceptions import FederationError, HomeInUseError, StoreError, SymfedError
 from sklearn_symfed.federation._claims import read_entry, read_view, view_bytes
 from sklearn_symfed.federation._differencing import Turnover
 from sklearn_symfed.federation._home import DATABASE, place, prepare, presence, read_seed, write_seed
@@ -72,11 +72,15 @@ class Store:
 
         Raises
         ------
+        HomeInUseError
+            If another process or object uses it.
         StoreError
-            If another process uses it, or it is no home, or damaged, or cannot be read and written.
+            If it is no home, or damaged, or cannot be read and written.
         FormatError
             If a newer release wrote it.
         """
+        if home is not None and not isinstance(home, str | os.PathLike):
+            raise StoreError(f"Got a home of type {type(home).__name__}, but expected the path of a folder.")
         folder = None if home is None else Path(home)
         with _translated(folder, "a folder that this process can create, read and write"):
             if folder is not None:
@@ -401,7 +405,9 @@ def _translated(home: Path | None, expected: str) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         if "locked" in str(error):
-            raise StoreError(f"The home {where} is in use by another process or object; close that first.") from error
+            raise HomeInUseError(
+                f"The home {where} is in use by another process or object; close that first."
+            ) from error
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE or "no such" in str(error):
             raise StoreError(
                 f"The home {where} is damaged, or its database is not a node's ({error}): restore a backup."

@@ -8,10 +8,8 @@ from __future__ import annotations
 import html
 import inspect
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +17,7 @@ import numpy as np
 from sklearn_symfed.exceptions import DataError, DataTypeError, ForgetError, FormatError, SchemaError
 from sklearn_symfed.psr import _codec
 from sklearn_symfed.psr._affine import AffineMap
+from sklearn_symfed.psr._files import read_file, write_file
 from sklearn_symfed.psr._labels import Label, sorted_labels
 from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
 from sklearn_symfed.psr._learn import learn
@@ -250,7 +249,7 @@ class PSR:
 
     def without_ranges(self) -> PSR:
         """Return the statistics of the same rows, which match those of rows for which no range was declared."""
-        return PSR(self._schema.without_ranges(), self._cells)
+        return PSR(self._schema.without_ranges(), self._cells) if self._schema.ranges else self
 
     def drop(self, names: str | Iterable[str]) -> PSR:
         """Return the statistics without some columns; without the class column the classes are added up.
@@ -415,28 +414,27 @@ class PSR:
         return cls(schema, cells)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the PSR to a file, whole or not at all."""
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the PSR to a file, whole or not at all, with a checksum by which `load` finds damage.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written, as in a folder that there is not.
+        """
+        write_file(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PSR:
-        """Read a PSR from a file.
+        """Read a PSR from a file that `save` wrote, or that holds what `to_bytes` gave.
 
         Raises
         ------
         FormatError
-            As `from_bytes`.
+            If the file was damaged since `save` wrote it, or as `from_bytes`.
+        FileNotFoundError
+            If there is no such file.
         """
-        return cls.from_bytes(Path(path).read_bytes())
+        return cls.from_bytes(read_file(path))
 
 
 def learn_rows(

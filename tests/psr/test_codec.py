@@ -388,8 +388,24 @@ def test_files(tmp_path):
     for psr in _samples().values():
         psr.save(path)
         assert PSR.load(str(path)) == psr
-        assert path.read_bytes() == psr.to_bytes()
+        path.write_bytes(psr.to_bytes())
+        assert PSR.load(path) == psr
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_flipped_bit_and_no_shortened_file_is_loaded(tmp_path):
+    """Whatever bit of a saved file is another one, and however much of it is missing, it is refused."""
+    path = tmp_path / "state.psr"
+    _golden().save(path)
+    saved = path.read_bytes()
+    flipped = (saved[:at] + bytes([saved[at] ^ 1 << at % 8]) + saved[at + 1 :] for at in range(len(saved)))
+    for damaged in [*flipped, *(saved[:length] for length in range(0, len(saved), 7)), saved + b"\0"]:
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError):
+            PSR.load(path)
+    path.write_bytes(saved[:-1])
+    with pytest.raises(FormatError, match="damaged or cut short"):
+        PSR.load(path)
 
 
 def test_threads_save_to_one_name(tmp_path):
@@ -432,10 +448,10 @@ def test_a_full_disk_leaves_the_old_file(call, tmp_path, monkeypatch):
 
 
 def test_a_missing_folder_is_the_callers(tmp_path):
-    """Saving into no folder, and loading no file, are the errors of the file system."""
-    with pytest.raises(FileNotFoundError):
+    """Saving into no folder, and loading no file, are the errors of the file system, and name the file."""
+    with pytest.raises(FileNotFoundError, match=r"none/state\.psr'$"):
         _golden().save(tmp_path / "none" / "state.psr")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"none\.psr'$"):
         PSR.load(tmp_path / "none.psr")
 
 
