@@ -90,12 +90,10 @@ def learn(
 
     Example: symfed learn january.csv february.parquet --home north --classes late --decimals fare=2
     """
-    declared = {
-        "decimals": {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()},
-        "ranges": {name: _range(name, value) for name, value in pairs(ranges, "NAME=LOW:HIGH, as fare=0:500").items()},
-    }
-    known = {what: found or None for what, found in declared.items()}
-    with opened(home, classes=classes, outside=outside.value, **known) as node, _progress() as bar:
+    digits = {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()}
+    bounds = {name: _range(name, value) for name, value in pairs(ranges, "NAME=LOW:HIGH, as fare=0:500").items()}
+    declared: dict[str, Any] = {"decimals": digits or None, "ranges": bounds or None, "outside": outside.value}
+    with opened(home, classes=classes, **declared) as node, _progress() as bar:
         learned = [
             _learn(node, RowFile(path), split(columns), labels.value, bar, drop_missing=drop_missing) for path in files
         ]

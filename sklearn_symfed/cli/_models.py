@@ -75,9 +75,15 @@ def describe(home: Home, of: Members = None, as_json: AsJson = False) -> None:
         psr = node.psr_ if of is None else node.psr_of(split(of) or [])
     moments = psr.moments()
     deviation = moments.standard_deviation()
-    decimals = psr.schema.decimals
+    decimals, ranges = psr.schema.decimals, psr.schema.ranges
     columns = [
-        {"name": name, "mean": _finite(mean), "std": _finite(std), "decimals": decimals.get(name)}
+        {
+            "name": name,
+            "mean": _finite(mean),
+            "std": _finite(std),
+            "decimals": decimals.get(name),
+            "range": [_finite(bound) for bound in ranges[name]] if name in ranges else None,
+        }
         for name, mean, std in zip(moments.names, moments.mean, deviation, strict=True)
     ]
     classes = {str(label): part.n_rows for label, part in psr.by_class().items()} if psr.schema.classes else {}

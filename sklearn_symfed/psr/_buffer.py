@@ -94,7 +94,7 @@ class RowBuffer:
             If they cannot.
         """
         known = self.schema
-        declared = {"decimals": known.decimals, "ranges": known.ranges, "outside": known.outside}
+        declared: dict[str, Any] = {"decimals": known.decimals, "ranges": known.ranges, "outside": known.outside}
         rows = within(read_rows(X, y, classes=classes, **declared))
         if rows.n_rows:
             rows.check()

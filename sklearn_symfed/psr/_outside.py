@@ -55,10 +55,8 @@ def _marked(rows: Rows) -> dict[str, Array]:
     start = 0
     for block in rows.blocks:
         here = names[start : start + block.shape[1]]
-        bounds, digits = (
-            {column: declared[name] for column, name in enumerate(here) if name in declared}
-            for declared in (ranges, decimals)
-        )
+        bounds = {column: ranges[name] for column, name in enumerate(here) if name in ranges}
+        digits = {column: decimals[name] for column, name in enumerate(here) if name in decimals}
         if bounds:
             found.update({here[column]: marked for column, marked in outside_of(block, bounds, digits).items()})
         start += block.shape[1]
@@ -69,7 +67,7 @@ def _counts(rows: Rows, some: Array) -> Array:
     """Tell of some rows which are finite and have a weight."""
     finite = [np.isfinite(block[some]).all(axis=1) for block in rows.blocks if block.dtype.kind == "f"]
     weighs = [] if rows.weights is None else [rows.weights[some] != 0]
-    return np.logical_and.reduce([np.ones(len(some), bool), *finite, *weighs])
+    return np.asarray(np.logical_and.reduce([np.ones(len(some), bool), *finite, *weighs]))
 
 
 def _without(rows: Rows, some: Array) -> Rows:

@@ -253,10 +253,9 @@ class Schema:
         """
         schema = Schema(names, classes)
         self.positions(schema.names)
-        decimals, ranges = (
-            {name: declared[name] for name in schema.names if name in declared}
-            for declared in (self.decimals, self.ranges)
-        )
+        chosen = set(schema.names)
+        decimals = {name: digits for name, digits in self._decimals if name in chosen}
+        ranges = {name: bounds for name, bounds in self._ranges if name in chosen}
         return Schema(schema.names, classes, decimals, ranges, self.outside)
 
     def without_ranges(self) -> Schema:

@@ -155,6 +155,7 @@ def test_rows_outside_of_a_range_are_refused_or_dropped_and_counted(home, tmp_pa
     learned = answered("learn", path, *options)
     assert (learned["rows"], learned["dropped"], learned["outside"]) == (87, 1, 2)
     assert learned["files"][0]["outside"] == 2
+    assert [each["range"] for each in answered("describe", "--home", other)["columns"]] == [None, [0.0, 500.0]]
     assert "had been learned before" in symfed("learn", path, "--home", other, "--drop-missing").stdout
     whole = pa.concat_tables([table(0, 5), table(6, 70), table(72, 90)])
     want = statistics(whole, decimals={"fare": 2}, ranges={"fare": (0, 500)}, outside="drop")
