@@ -11,6 +11,7 @@ from __future__ import annotations
 from sklearn_symfed import exceptions
 from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
+from sklearn_symfed.cross_decomposition import FederatedCCA, FederatedPLSRegression
 from sklearn_symfed.decomposition import FederatedFactorAnalysis, FederatedPCA, FederatedTruncatedSVD
 from sklearn_symfed.discriminant_analysis import (
     FederatedLinearDiscriminantAnalysis,
@@ -31,6 +32,7 @@ from sklearn_symfed.psr import PSR, Moments, Schema
 __all__ = [
     "PSR",
     "FederatedBernoulliNB",
+    "FederatedCCA",
     "FederatedCategoricalNB",
     "FederatedComplementNB",
     "FederatedFactorAnalysis",
@@ -40,6 +42,7 @@ __all__ = [
     "FederatedMultinomialNB",
     "FederatedNearestCentroid",
     "FederatedPCA",
+    "FederatedPLSRegression",
     "FederatedPSR",
     "FederatedQuadraticDiscriminantAnalysis",
     "FederatedRidge",

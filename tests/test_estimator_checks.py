@@ -33,6 +33,7 @@ def expected_failures(estimator: Any) -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore:The .* features have rank:scipy.linalg.LinAlgWarning")
+@pytest.mark.filterwarnings("ignore:Features and targets have . components in common")
 @parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
 def test_estimator_check(estimator: Any, check: Any) -> None:
     """An estimator keeps scikit-learn's contract."""

@@ -97,6 +97,7 @@ def test_the_door_offers_exactly_these_names():
     assert sklearn_symfed.__all__ == [
         "PSR",
         "FederatedBernoulliNB",
+        "FederatedCCA",
         "FederatedCategoricalNB",
         "FederatedComplementNB",
         "FederatedFactorAnalysis",
@@ -106,6 +107,7 @@ def test_the_door_offers_exactly_these_names():
         "FederatedMultinomialNB",
         "FederatedNearestCentroid",
         "FederatedPCA",
+        "FederatedPLSRegression",
         "FederatedPSR",
         "FederatedQuadraticDiscriminantAnalysis",
         "FederatedRidge",

@@ -151,7 +151,7 @@ class FederatedFactorAnalysis(TransformerFromStatistics, FactorAnalysis):
 
     def _affine(self) -> tuple[Array, list[Fraction]]:
         loadings, unit = as_integers(self.components_)
-        precisions, over = as_integers([1 / Fraction(value) for value in self.noise_variance_.tolist()])
+        precisions, over = as_integers(np.array([1 / Fraction(value) for value in self.noise_variance_.tolist()]))
 
         def formula(field: Any) -> list[Any]:
             weighed = field.matrix(loadings * precisions) * field.scalar(Fraction(1, unit * over))

@@ -147,8 +147,8 @@ class FederatedTruncatedSVD(TransformerFromStatistics, TruncatedSVD):
             "singular_values_": solution.singular,
         }
 
-    def _affine(self) -> tuple[Array, Array]:
-        return self.components_.T, np.zeros(len(self.components_))
+    def _affine(self) -> tuple[Array, list[float]]:
+        return self.components_.T, [0.0] * len(self.components_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

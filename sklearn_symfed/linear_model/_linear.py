@@ -29,6 +29,7 @@ def r2_score(moments: Moments, coef: Array, intercept: Array) -> float:
         Of the features and, last, the targets.
     coef : ndarray of shape (n_targets, n_features)
     intercept : ndarray of shape (n_targets,)
+        Floats or fractions.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def r2_score(moments: Moments, coef: Array, intercept: Array) -> float:
     :math:`v^T M v`; :math:`R^2 = 1 - v^T M v / \sum_i w_i (y_i - \bar y)^2`.
     """
     total = moments.matrix[0, 0]
-    if total == 0 or not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+    if total == 0 or not (np.isfinite(coef).all() and np.isfinite(np.asarray(intercept, dtype=np.float64)).all()):
         return float("nan")
     n_targets, n_features = coef.shape
     score = Fraction(0)
