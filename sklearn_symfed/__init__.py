@@ -17,8 +17,24 @@ from sklearn_symfed.discriminant_analysis import (
     FederatedLinearDiscriminantAnalysis,
     FederatedQuadraticDiscriminantAnalysis,
 )
+from sklearn_symfed.feature_selection import (
+    FederatedSelectFdr,
+    FederatedSelectFpr,
+    FederatedSelectFwe,
+    FederatedSelectKBest,
+    FederatedVarianceThreshold,
+)
 from sklearn_symfed.federation import Guard, PulseReport, Release, Status
-from sklearn_symfed.linear_model import FederatedLinearRegression, FederatedRidge
+from sklearn_symfed.linear_model import (
+    FederatedBayesianRidge,
+    FederatedElasticNet,
+    FederatedLars,
+    FederatedLasso,
+    FederatedLassoLars,
+    FederatedLinearRegression,
+    FederatedOrthogonalMatchingPursuit,
+    FederatedRidge,
+)
 from sklearn_symfed.naive_bayes import (
     FederatedBernoulliNB,
     FederatedCategoricalNB,
@@ -31,22 +47,33 @@ from sklearn_symfed.psr import PSR, Moments, Schema
 
 __all__ = [
     "PSR",
+    "FederatedBayesianRidge",
     "FederatedBernoulliNB",
     "FederatedCCA",
     "FederatedCategoricalNB",
     "FederatedComplementNB",
+    "FederatedElasticNet",
     "FederatedFactorAnalysis",
     "FederatedGaussianNB",
+    "FederatedLars",
+    "FederatedLasso",
+    "FederatedLassoLars",
     "FederatedLinearDiscriminantAnalysis",
     "FederatedLinearRegression",
     "FederatedMultinomialNB",
     "FederatedNearestCentroid",
+    "FederatedOrthogonalMatchingPursuit",
     "FederatedPCA",
     "FederatedPLSRegression",
     "FederatedPSR",
     "FederatedQuadraticDiscriminantAnalysis",
     "FederatedRidge",
+    "FederatedSelectFdr",
+    "FederatedSelectFpr",
+    "FederatedSelectFwe",
+    "FederatedSelectKBest",
     "FederatedTruncatedSVD",
+    "FederatedVarianceThreshold",
     "Guard",
     "Moments",
     "PulseReport",

@@ -108,7 +108,8 @@ class FederatedBayesianRidge(LinearFromStatistics, BayesianRidge):
     -----
     The precisions are those of scikit-learn's iteration with exact arithmetic in place of float64, known to 100 bits:
     see `evidence`.  Coefficients, intercept and `sigma_` are then rational functions of the statistics, correctly
-    rounded.  So `n_iter_` is scikit-learn's, and numbers differ from its own by rounding alone.
+    rounded.  So `n_iter_` is scikit-learn's, and numbers differ from its own by rounding alone; but the last of
+    `scores_` is that of the last coefficients, for which scikit-learn 1.9 takes those of the step before.
 
     The iteration is kept, rather than its fixed point found, because it is what defines the model: where the evidence
     has several maxima, or rises for ever, as it may without priors, `max_iter`, `tol` and the start decide which

@@ -22,6 +22,7 @@ from sklearn_symfed._rounding import flint_integers, middle
 __all__ = ["Knot", "Path", "Problem", "least_angle_path"]
 
 Array = np.ndarray[Any, Any]
+_Solved = tuple[list[Any], list[Any], list[tuple[Any, Any]]]
 
 
 class Guard(NamedTuple):
@@ -64,6 +65,9 @@ class Problem:
     drops: bool = False
     positive: bool = False
 
+    def rank(self, features: list[int]) -> int:
+        return int(flint_integers(self.gram[np.ix_(features, features)]).rank())
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -71,7 +75,8 @@ class Segment:
 
     problem: Problem
     active: tuple[Guard, ...] = ()
-    _known: dict[tuple[str, int], Any] = member(default_factory=dict, repr=False)
+    _depending: set[int] = member(default_factory=set, repr=False)
+    _known: dict[tuple[str, int], _Solved] = member(default_factory=dict, repr=False)
 
     @cached_property
     def features(self) -> list[int]:
@@ -85,25 +90,30 @@ class Segment:
     def _system(self) -> Definite:
         return Definite(self.problem.gram[np.ix_(self.features, self.features)])
 
-    def allows(self, guard: Guard) -> bool:
-        """Tell, exactly, whether a feature is independent of the active ones."""
-        features = [*self.features, guard.feature]
-        return int(flint_integers(self.problem.gram[np.ix_(features, features)]).rank()) == len(features)
+    def depending(self, guards: Iterable[Guard]) -> frozenset[Guard]:
+        """Return the guards of features that depend, exactly, on the active ones."""
+        return frozenset(guard for guard in guards if guard not in self.active and self._depends(guard.feature))
+
+    def _depends(self, feature: int) -> bool:
+        features = [*self.features, feature]
+        if feature not in self._depending and self.problem.rank(features) < len(features):
+            self._depending.add(feature)
+        return feature in self._depending
 
     def flipped(self, guard: Guard) -> Segment:
         """Return the segment with a feature made active, or no longer active."""
         if guard in self.active:
             return Segment(self.problem, tuple(each for each in self.active if each != guard))
-        return Segment(self.problem, (*self.active, guard))
+        return Segment(self.problem, (*self.active, guard), set(self._depending))
 
-    def lines(self, field: Field) -> tuple[list[Any], list[Any], list[tuple[Any, Any]]]:
+    def lines(self, field: Field) -> _Solved:
         """Return least squares on the active features, its change with the penalty, and the others' correlations."""
         key = field.rung, field.bits
         if key not in self._known:
             self._known[key] = self._solve(field)
         return self._known[key]
 
-    def _solve(self, field: Field) -> tuple[list[Any], list[Any], list[tuple[Any, Any]]]:
+    def _solve(self, field: Field) -> _Solved:
         right = self.problem.right
         if not self.active:
             zero = field.scalar(Fraction(0))
@@ -289,8 +299,9 @@ def _least_angle(segment: Segment, floor: Fraction, most: int) -> Path:
     waiting = sorted(knots[0].met)
     while waiting and len(knots) <= most:
         segment = segment.flipped(waiting[0])
-        beside = [guard for guard in waiting[1:] if segment.allows(guard)]
-        passed |= frozenset(waiting[1:]) - frozenset(beside)
+        depending = segment.depending(waiting[1:])
+        passed |= depending
+        beside = [guard for guard in waiting[1:] if guard not in depending]
         knots.append(knots[-1] if beside else Knot(segment, segment.end(passed, floor), none, floor))
         waiting = beside or sorted(knots[-1].met)
     return Path(knots, segment.features, sorted({guard.feature for guard in passed}))
@@ -301,18 +312,19 @@ def _lasso(segment: Segment, floor: Fraction, most: int) -> Path:
     knots, passed = [Knot(segment, segment.end(none, floor), none, floor)], none
     while knots[-1].met and len(knots) <= most:
         zero = knots[-1].met | knots[-1].resting
-        segment, resting = _below(segment, zero)
-        passed |= {guard for guard in resting if guard not in segment.active and not segment.allows(guard)}
+        segment, resting, depending = _below(segment, zero)
+        passed |= depending
         knots.append(Knot(segment, segment.end(zero, floor), resting, floor))
     active = [guard.feature for guard in segment.active if guard not in knots[-1].met]
     return Path(knots, active, sorted({guard.feature for guard in passed}))
 
 
-def _below(segment: Segment, zero: frozenset[Guard]) -> tuple[Segment, frozenset[Guard]]:
-    """Return the segment below a knot at which guards are zero, and which of them stay there."""
+def _below(segment: Segment, zero: frozenset[Guard]) -> tuple[Segment, frozenset[Guard], frozenset[Guard]]:
+    """Return the segment below a knot at which guards are zero, which of them stay there, and which have to."""
     while True:
-        slopes = segment.slopes(zero)
-        falling = [guard for guard in zero if slopes[guard] > 0]
+        depending = segment.depending(zero) if len(zero) > 1 else frozenset()
+        slopes = segment.slopes(zero - depending)
+        falling = [guard for guard, slope in slopes.items() if slope > 0]
         if not falling:
-            return segment, frozenset(guard for guard in zero if slopes[guard] == 0)
+            return segment, depending | {guard for guard, slope in slopes.items() if slope == 0}, depending
         segment = segment.flipped(min(falling))

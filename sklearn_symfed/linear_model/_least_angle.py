@@ -142,7 +142,7 @@ class _PathFromStatistics(LinearFromStatistics):
         ]
         self._warn_of_passed(sorted({moments.names[j] for each in found for j in each.passed}))
         coef = np.array([each.coefs[:, -1] for each in found])
-        fitted = {
+        fitted: dict[str, Any] = {
             "alphas_": [each.alphas for each in found],
             "n_iter_": [each.n_iter for each in found],
             "coef_": coef,

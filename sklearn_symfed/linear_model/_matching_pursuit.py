@@ -147,8 +147,8 @@ class _LeastSquares:
             best = max(range(len(sizes)), key=lambda i: (middle(sizes[i]), -i))
             if sizes[best] == 0:
                 return (None,)
-            rivals = (size for i, size in enumerate(sizes) if i != best)
-            return (others[best],) if field.rung == "rationals" or all(sizes[best] > size for size in rivals) else None
+            least = [0, *(size for i, size in enumerate(sizes) if i != best)]
+            return (others[best],) if field.rung == "rationals" or all(sizes[best] > size for size in least) else None
 
         return decide(question)[0]
 
@@ -246,7 +246,7 @@ class FederatedOrthogonalMatchingPursuit(LinearFromStatistics, OrthogonalMatchin
             msg = "Got a target that fewer features meet than were to be chosen: none is correlated with what is left."
             warnings.warn(msg, RuntimeWarning, stacklevel=6)
         coef, intercept = np.array([each.coef for each in found]), np.array([each.intercept for each in found])
-        fitted = {"coef_": coef, "n_iter_": [len(each.chosen) for each in found]}
+        fitted: dict[str, Any] = {"coef_": coef, "n_iter_": [len(each.chosen) for each in found]}
         fitted = {name: value[0] for name, value in fitted.items()} if n_targets == 1 else fitted
         return {**self._parameters(coef, intercept), **fitted, "n_nonzero_coefs_": wanted}
 

@@ -20,7 +20,8 @@ def assert_same_fit_by_name(first: Any, second: Any) -> None:
 
     Every fitted attribute must be equal to the last bit once features are matched by name: along the axes of an array
     that are as long as there are features, and lists that are, those of the second fit are brought into the order of
-    the first.  An axis of that length may also count something else, components say, and is then left alone.
+    the first; integers in a list may be positions of features.  An axis of that length may also count something else,
+    components say, and is then left alone.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ def _in_other_orders(value: Any, order: list[int]) -> Iterator[Any]:
     if isinstance(value, (list, tuple)) and value:
         if len(value) == len(order):
             yield [value[position] for position in order]
+        if all(isinstance(item, int) and item in order for item in value):  # positions of features
+            yield [order.index(item) for item in value]
         yield from map(list, zip(*(_in_other_orders(item, order) for item in value), strict=True))
     elif isinstance(value, np.ndarray):
         axes = [axis for axis, length in enumerate(value.shape) if length == len(order)]
