@@ -26,6 +26,10 @@ from sklearn_symfed.psr import PSR
 __all__ = ["Tally", "members_of", "pending_of", "refusal", "status_of"]
 
 _MOST_CHARACTERS = 2_000
+_REMEDY = (
+    "nothing of it counts until whoever runs it closes the second home of that name, if there is one, and calls "
+    "resume(), or an admin removes it, or invites a successor under its name"
+)
 
 
 @dataclass
@@ -49,7 +53,7 @@ class Tally:
         if isinstance(event, TurnedDown):
             return self.refuse(None, f"the request to join was refused: {event.reason}")
         if isinstance(event, Condemned):
-            reason = "equivocation: two states that it signed contradict each other, and its slot is empty"
+            reason = f"equivocation: two states that it signed contradict each other; {_REMEDY}"
             return self.refuse(event.member, reason)
         if isinstance(event, Applied):
             self.applied += 1
@@ -155,11 +159,14 @@ def _behind(ahead: Mark, mark: Mark, *, contradicted: bool) -> str:
     )
 
 
-def members_of(node: Membership, heard: Mapping[str, float], now: float) -> list[Member]:
+def members_of(
+    node: Membership, heard: Mapping[str, float], now: float, refusals: Sequence[tuple[float, str | None, str]] = ()
+) -> list[Member]:
     """Return every member, and those who left and let their rows stay, by name."""
     if not node.admitted:
         return []
     roster, peers, members = node.roster, node.peers, []
+    refused = {member: reason for _, member, reason in refusals}
     for name in sorted({*roster.members, *roster.former}):
         entry = roster.members.get(name)
         keys = roster.keys_of(name)
@@ -170,7 +177,7 @@ def members_of(node: Membership, heard: Mapping[str, float], now: float) -> list
         mark = peers.mark if own else slot.mark if slot else Mark(1, 0, "")
         note = None
         if slot is not None and isinstance(slot.entry, Proof):
-            note = "contradicted itself"
+            note = f"contradicted itself: {_REMEDY}"
         elif name in peers.overlapping:
             note = f"not counted: rows of {peers.overlapping[name]!r} are among its"
         else:
@@ -185,6 +192,7 @@ def members_of(node: Membership, heard: Mapping[str, float], now: float) -> list
                 role="left" if entry is None else "admin" if entry.admin else "member",
                 fingerprint=keys.fingerprint,
                 note=note,
+                last_refusal=refused.get(name),
             )
         )
     return members
@@ -206,6 +214,7 @@ def status_of(
     members: Sequence[Member],
     pending: str | None,
     dropped: int,
+    dead_letters: int,
     pulsing: bool,
     last_error: str | None,
     refusals: Sequence[tuple[float, str | None, str]],
@@ -233,6 +242,7 @@ def status_of(
         lagging=tuple(peers.lagging) if peers else (),
         pending=pending,
         dropped=dropped,
+        dead_letters=dead_letters,
         pulsing=pulsing,
         last_error=last_error,
         last_refusal=refusal(*refusals[-1][1:]) if refusals else None,

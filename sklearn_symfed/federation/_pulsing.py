@@ -27,6 +27,7 @@ from sklearn_symfed.federation import _account
 from sklearn_symfed.federation._background import Background
 from sklearn_symfed.federation._differencing import Verdict
 from sklearn_symfed.federation._guard import Guard
+from sklearn_symfed.federation._inboxes import Inboxes
 from sklearn_symfed.federation._learning import Learning
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._records import dumped, loaded
@@ -191,6 +192,7 @@ class Pulsing(Learning):
             if not self._node.left:
                 self._take_in(tally)
                 self._send(tally)
+                self._tend()
         except Exception as error:
             self._last_error = f"{type(error).__name__}: {error}"
             _log.warning("a pulse of %r failed: %s", self.member, self._last_error)
@@ -208,13 +210,15 @@ class Pulsing(Learning):
         while tally.received < _MOST_A_PULSE:
             deliveries = transport.receive(_BATCH)
             if not deliveries:
-                return
+                break
             with self._store.transaction():
                 for delivery in deliveries:
+                    transport.extend(deliveries)
                     self._join(delivery, tally)
                 self._save()
             for delivery in deliveries:
                 transport.ack(delivery)
+        self._dead_letters = transport.dead_letters
 
     def _join(self, delivery: Delivery, tally: _account.Tally) -> None:
         now, before = self._clock(), self._overlapping()
@@ -270,6 +274,36 @@ class Pulsing(Learning):
         tally.count(message)
         return None
 
+    # -- the carrier -------------------------------------------------------------------------------------------------
+
+    def _carrier(self) -> Transport:
+        if self._transport is None:
+            self._transport = self._opener(self.url, self.member, create=False)
+        return self._transport
+
+    def _hang_up(self) -> None:
+        """Let the next pulse open the carrier anew, which also makes an inbox that has disappeared."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            with contextlib.suppress(SymfedError):
+                transport.close()
+
+    def _tend(self) -> None:
+        """Make and take down the inboxes of others, where that is due and this node's to do."""
+        try:
+            self._inboxes.tend(self._node, self._carrier, self._clock())
+        finally:
+            with self._store.transaction():
+                self._save()
+
+    def _tend_or_later(self) -> None:
+        try:
+            self._tend()
+        except TransportError as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+            _log.warning("an inbox that %r is to make waits for its next pulse: %s", self.member, self._last_error)
+            self._hang_up()
+
     # -- the guard ---------------------------------------------------------------------------------------------------
 
     @property
@@ -312,18 +346,6 @@ class Pulsing(Learning):
         assert psr is not None
         self._store.ledger.add(self._clock(), node.federation.hex(), node.peers.mark, psr, keep=bool(self.guard))
 
-    def _carrier(self) -> Transport:
-        if self._transport is None:
-            self._transport = self._opener(self.url, self.member, create=False)
-        return self._transport
-
-    def _hang_up(self) -> None:
-        """Let the next pulse open the carrier anew, which also makes an inbox that has disappeared."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            with contextlib.suppress(SymfedError):
-                transport.close()
-
     # -- the store ---------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
@@ -336,6 +358,8 @@ class Pulsing(Learning):
     def _take_up(self, node: Membership) -> None:
         node.local = self._store.local
         self._node = node
+        self._inboxes = Inboxes.from_bytes(self._store.get("inboxes"))
+        self._dead_letters = self._store.get("dead_letters") or 0
         self._saved: dict[str, Any] = {}
         self._kept: dict[str, Any] = {}
         self._saved_slots = dict(node.peers.slots) if node.admitted else {}
@@ -353,6 +377,7 @@ class Pulsing(Learning):
         """Store what has changed."""
         store, node = self._store, self._node
         values = dumped(node, self._kept)
+        values |= {"inboxes": self._inboxes.to_bytes(), "dead_letters": self._dead_letters}
         for key, value in values.items():
             if key not in self._saved or self._saved[key] != value:
                 store.set(key, value)

@@ -82,7 +82,9 @@ class Member:
     fingerprint : str
         Of its keys: compare it with what the member sees at its own end.
     note : str or None
-        Why its rows are not counted, if they are not.
+        Why its rows are not counted, if they are not, and what ends that.
+    last_refusal : str or None
+        Why the newest of its messages that this node refused was refused, if any was.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Member:
     role: str
     fingerprint: str
     note: str | None
+    last_refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ class Status:
         What keeps this node from publishing.
     dropped : int
         Rows that this node left out of what it learned, as they were outside of a range.
+    dead_letters : int
+        Messages that its inbox held at the newest pulse and nobody could take in, which the carrier set aside.
     pulsing : bool
         Whether the background thread runs.
     last_error, last_refusal : str or None
@@ -152,6 +157,7 @@ class Status:
     lagging: tuple[str, ...]
     pending: str | None
     dropped: int
+    dead_letters: int
     pulsing: bool
     last_error: str | None
     last_refusal: str | None
@@ -191,7 +197,7 @@ class Status:
                 str(member.version),
                 member.digest[:12] or "-",
                 "this node" if member.name == self.member else _ago(member.age),
-                member.note or ("lags" if member.name in self.lagging else ""),
+                _remark(member, lags=member.name in self.lagging),
             )
             for member in self.members
         ]
@@ -202,6 +208,7 @@ class Status:
             "unpublished": unpublished,
             "pending": self.pending,
             "dropped": f"{self.dropped:,} rows outside of their ranges were left out here" if self.dropped else None,
+            "dead letters": f"{self.dead_letters:,} messages could not be taken in" if self.dead_letters else None,
             "last refusal": self.last_refusal,
             "last error": self.last_error,
         }
@@ -210,6 +217,12 @@ class Status:
 
 _HEADER = ("member", "role", "fingerprint", "rows", "version", "digest", "heard", "")
 _RIGHT = (False, False, False, True, True, False, False, False)
+
+
+def _remark(member: Member, *, lags: bool) -> str:
+    said = member.note or ("lags" if lags else None)
+    refused = None if member.last_refusal is None else f"last refusal: {member.last_refusal}"
+    return " · ".join(part for part in (said, refused) if part is not None)
 
 
 def _ago(seconds: float | None) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from sklearn_symfed.testing._by_name import assert_same_fit_by_name
 from sklearn_symfed.testing._equivalence import assert_federated_equals_central, assert_same_fit, federated_psrs
+from sklearn_symfed.testing._faulty import FaultyTransport
 from sklearn_symfed.testing._laws import PSRLaws, exact_moments
 from sklearn_symfed.testing._simulation import Simulation
 from sklearn_symfed.testing._strategies import class_labels, finite_rows, partitions, weights
-from sklearn_symfed.testing._transports import FaultyTransport, TransportTests
+from sklearn_symfed.testing._transports import TransportTests
 
 __all__ = [
     "FaultyTransport",

@@ -24,7 +24,7 @@ from sklearn_symfed._identity import fitted_digests
 from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation.transports import Transport, open_transport
 from sklearn_symfed.psr import PSR, frame_names
-from sklearn_symfed.testing._transports import FaultyTransport
+from sklearn_symfed.testing._faulty import FaultyTransport
 
 __all__ = ["assert_federated_equals_central", "assert_same_fit", "federated_psrs"]
 
@@ -56,6 +56,7 @@ def assert_federated_equals_central(
     n_nodes: int = 3,
     seed: int = 0,
     rtol: float = 1e-6,
+    oracle: Any = None,
 ) -> None:
     """Assert that an estimator fitted on a federation equals one fitted on all rows, and that both are right.
 
@@ -69,7 +70,7 @@ def assert_federated_equals_central(
     Parameters
     ----------
     estimator : object
-        Unfitted, with ``fit(X, y)``, ``fit(psr, y)`` and ``to_sklearn()``.
+        Unfitted, with ``fit(X, y)``, ``fit(psr, y)`` and, unless there is an `oracle`, ``to_sklearn()``.
     X : array-like or DataFrame of shape (n_samples, n_features)
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
     sample_weight : array-like of shape (n_samples,), default=None
@@ -81,6 +82,8 @@ def assert_federated_equals_central(
         How far scikit-learn's own result may be, relative to the largest entry of each attribute, and 1e-12 of the
         largest value in `X` besides.  It works on rounded centred rows with a rounding error of its own, which grows
         with the condition of the problem; this package's does not, so a tolerance is needed for the other side alone.
+    oracle : object, default=None
+        An unfitted estimator of scikit-learn to agree with; None asks ``estimator.to_sklearn()``.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def assert_federated_equals_central(
             assert_same_fit(federated, central)
         except AssertionError as error:
             raise AssertionError(f"node {node} differs from the central fit: {error}") from None
-    _assert_right(central, X, y, weight, rtol)
+    _assert_right(central, clone(central.to_sklearn() if oracle is None else oracle), X, y, weight, rtol)
 
 
 def federated_psrs(
@@ -237,9 +240,8 @@ def _columns_of(estimator: Any, X: Any, y: Any) -> tuple[dict[str, Array], tuple
     return {**columns, **{target: values[:, i] for i, target in enumerate(targets)}}, None, targets
 
 
-def _assert_right(central: Any, X: Any, y: Any, weight: dict[str, Any], rtol: float) -> None:
+def _assert_right(central: Any, oracle: Any, X: Any, y: Any, weight: dict[str, Any], rtol: float) -> None:
     """Compare with scikit-learn's own fit, attribute by attribute, where both are numbers."""
-    oracle = clone(central.to_sklearn())
     if weight and not has_fit_parameter(oracle, "sample_weight"):
         return
     oracle.fit(X, y, **weight)

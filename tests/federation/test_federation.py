@@ -31,7 +31,7 @@ from sklearn_symfed.federation._envelope import open_envelope
 from sklearn_symfed.federation._report import _ago
 from sklearn_symfed.federation.transports import MemoryTransport, open_transport
 from sklearn_symfed.psr import PSR, Schema
-from sklearn_symfed.testing._transports import FaultyTransport
+from sklearn_symfed.testing import FaultyTransport
 
 A, B, C = (PSR.from_rows([[float(number), 2.0]]) for number in range(3))
 

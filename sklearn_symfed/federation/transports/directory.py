@@ -15,6 +15,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import stat
 import struct
 import time
@@ -38,6 +39,8 @@ _MAGIC = b"SYMFEDm1"
 _MESSAGE = re.compile(r"\d{20}-[0-9a-f]{16}-[0-9a-f]{32}\.msg", re.ASCII)
 _PREFIX = "inbox-"
 _TEMPORARY = ".tmp-"
+_TORN = ".torn"
+_GONE = ".gone-"
 _ABANDONED = 86400.0
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -106,6 +109,21 @@ class DirectoryTransport(Transport):
         with self._translated("this member's inbox, writable"):
             _unlink(self._inbox / delivery.receipt)
 
+    def _discard(self, member: str) -> None:
+        """Remove an inbox, unless the folder keeps what members own to themselves."""
+        gone = self._root / f"{_GONE}{uuid.uuid4().hex}"
+        with self._translated("an inbox that can be removed"):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                os.rename(self._root / folder_of(member), gone)  # first: nobody sees half of it
+            for left in self._root.glob(f"{_GONE}*"):  # also of somebody who was killed here
+                shutil.rmtree(left, ignore_errors=True)
+
+    @property
+    def dead_letters(self) -> int:
+        """How many files of this inbox were torn."""
+        with self._translated("this member's inbox, readable"):
+            return sum(name.endswith(_TORN) for name in os.listdir(self._inbox))
+
     def _inboxes(self, to: str | None) -> Iterator[Path]:
         if to is not None:
             inbox = self._root / folder_of(to)
@@ -155,7 +173,7 @@ class DirectoryTransport(Transport):
         if size == len(blob) and blob[: _HEADER.size] == _HEADER.pack(_MAGIC, len(data), hashlib.sha256(data).digest()):
             return data
         with contextlib.suppress(FileNotFoundError):
-            os.replace(path, path.with_name(path.name + ".torn"))
+            os.replace(path, path.with_name(path.name + _TORN))
             _log.warning("set aside %s: torn or not a message of this format (%d bytes)", path.name, size)
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 
-from sklearn_symfed.exceptions import SettingError
+from sklearn_symfed.exceptions import SettingError, TransportError
 from sklearn_symfed.federation.transports.base import Delivery, Transport
 
 __all__ = ["MemoryTransport"]
@@ -63,9 +63,23 @@ class MemoryTransport(Transport):
 
     def _receive(self, limit: int) -> list[Delivery]:
         with self._hub.lock:
-            waiting = itertools.islice(self._hub.inboxes[self.member].items(), limit)
+            waiting = itertools.islice(self._inbox().items(), limit)
             return [Delivery(data, number) for number, data in waiting]
 
     def _ack(self, delivery: Delivery) -> None:
         with self._hub.lock:
-            self._hub.inboxes[self.member].pop(delivery.receipt, None)
+            self._inbox().pop(delivery.receipt, None)
+
+    def _prepare(self, member: str) -> None:
+        with self._hub.lock:
+            self._hub.inboxes.setdefault(member, {})
+
+    def _discard(self, member: str) -> None:
+        with self._hub.lock:
+            self._hub.inboxes.pop(member, None)
+
+    def _inbox(self) -> dict[int, bytes]:
+        inbox = self._hub.inboxes.get(self.member)
+        if inbox is None:
+            raise TransportError(f"Got no inbox of {self.member!r} at {self.url}: somebody took it down; open it anew.")
+        return inbox
