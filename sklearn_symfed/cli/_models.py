@@ -23,12 +23,14 @@ from rich.table import Table
 from rich.text import Text
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_symfed import (
     PSR,
+    FederatedElasticNet,
     FederatedGaussianNB,
+    FederatedLasso,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
     FederatedPCA,
@@ -45,11 +47,13 @@ __all__ = ["describe", "fit", "load_model", "predict"]
 _MODELS: dict[str, Any] = {
     "ridge": FederatedRidge,
     "linear": FederatedLinearRegression,
+    "lasso": FederatedLasso,
+    "elastic-net": FederatedElasticNet,
     "lda": FederatedLinearDiscriminantAnalysis,
     "naive-bayes": FederatedGaussianNB,
     "pca": FederatedPCA,
 }
-_TRUSTED = (Ridge, LinearRegression, LinearDiscriminantAnalysis, GaussianNB, PCA)
+_TRUSTED = (Ridge, LinearRegression, Lasso, ElasticNet, LinearDiscriminantAnalysis, GaussianNB, PCA)
 """What a model file may hold besides arrays and plain values."""
 
 
@@ -58,10 +62,14 @@ class Model(StrEnum):
 
     ridge = "ridge"
     linear = "linear"
+    lasso = "lasso"
+    elastic_net = "elastic-net"
     lda = "lda"
     naive_bayes = "naive-bayes"
     pca = "pca"
 
+
+_REGRESSORS = {Model.ridge, Model.linear, Model.lasso, Model.elastic_net}
 
 Members = Annotated[str | None, typer.Option(help="Only what these members have learned: a,b.")]
 
@@ -134,7 +142,7 @@ def fit(
     estimator = _estimator(model, settings).fit(psr, *([] if goal is None else [goal]))
     with _placed(out) as temporary:
         io.dump(estimator.to_sklearn(), temporary)
-    score = float(estimator.score(psr, goal)) if model in {Model.ridge, Model.linear} else None
+    score = float(estimator.score(psr, goal)) if model in _REGRESSORS else None
     features = [str(name) for name in estimator.feature_names_in_]
     document = {
         "model": type(estimator.to_sklearn()).__name__,
