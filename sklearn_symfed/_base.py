@@ -251,11 +251,13 @@ class FromStatistics(AffineStep):
         """Return the features, and what `y` means: names of columns of `psr`."""
         raise NotImplementedError
 
-    def _decimals(self, names: list[str]) -> dict[str, int]:
-        """Return the decimals that rows are read as: those of what was learned before, or of the prior."""
+    def _declared(self, names: list[str]) -> dict[str, Any]:
+        """Return the decimals and ranges that rows are held to: those of what was learned before, or of the prior."""
         known = getattr(self, "psr_", self.prior)
-        declared = {} if known is None else known.schema.decimals
-        return {name: digits for name, digits in declared.items() if name in names}
+        if known is None:
+            return {}
+        schema = known.schema.select(name for name in known.names if name in names)
+        return {"decimals": schema.decimals, "ranges": schema.ranges, "outside": schema.outside}
 
     def _prior_for(self, learned: PSR) -> PSR:
         """Return the columns of `prior` that match what was learned."""
@@ -311,8 +313,8 @@ class RegressorFromStatistics(FromStatistics):
             if self.prior is not None:
                 names = self._names_in_prior(self.prior, feature_names(X), own, names)
             self._target = names[0] if single else names
-        decimals = self._decimals([*feature_names(X), *names])
-        return PSR.from_rows(X, with_names(y, names), decimals=decimals, sample_weight=weight)
+        declared = self._declared([*feature_names(X), *names])
+        return PSR.from_rows(X, with_names(y, names), sample_weight=weight, **declared)
 
     def _names_in_prior(self, prior: PSR, features: list[str], own: list[str] | None, names: list[str]) -> list[str]:
         """Return what the targets of rows are called in the prior."""
@@ -360,7 +362,7 @@ class ClassTarget(FromStatistics):
             self._target = self.prior.schema.classes
         if self._target in features:
             raise SchemaError(f"Got a feature called {self._target!r}, but that is the class column: expected another.")
-        return PSR.from_rows(X, y, classes=self._target, decimals=self._decimals(features), sample_weight=weight)
+        return PSR.from_rows(X, y, classes=self._target, sample_weight=weight, **self._declared(features))
 
 
 class ClassifierFromStatistics(ClassTarget):
@@ -456,7 +458,7 @@ class TransformerFromStatistics(FromStatistics):
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002
         self._target = None
-        return PSR.from_rows(X, decimals=self._decimals(feature_names(X)), sample_weight=weight)
+        return PSR.from_rows(X, sample_weight=weight, **self._declared(feature_names(X)))
 
 
 # -- state -----------------------------------------------------------------------------------------------------------

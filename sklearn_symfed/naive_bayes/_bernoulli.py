@@ -132,7 +132,7 @@ class FederatedBernoulliNB(DiscreteFromStatistics, BernoulliNB):
         self.prior = prior
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
-        decimals = self._decimals(feature_names(X))
+        decimals = self._declared(feature_names(X)).get("decimals", {})
         if self.binarize is not None:
             return super()._learn_rows(_binarised(X, self.binarize, decimals), y, weight)
         learned = super()._learn_rows(X, y, weight)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_symfed import FederatedGaussianNB, FederatedPCA, FederatedRidge, fitted_digests
 from sklearn_symfed.exceptions import DataError, SchemaError
 from sklearn_symfed.psr import PSR, Schema, learn_rows
 from sklearn_symfed.psr._ranges import outside_of
@@ -262,3 +263,35 @@ def test_rows_may_all_be_outside():
     assert PSR.from_rows([[9.0]], **_DROP) == PSR.zero(Schema(["x0"], **_DROP))
     assert PSR.from_rows(iter([[9.0], [8.0]]), **_DROP).n_rows == 0
     assert PSR.from_rows(np.empty((0, 1)), **_DROP).n_rows == 0
+
+
+# -- estimators ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [FederatedRidge, FederatedGaussianNB, FederatedPCA])
+@pytest.mark.parametrize("outside", ["error", "drop"])
+def test_an_estimator_holds_rows_to_the_ranges_of_its_prior(estimator, outside):
+    """Rows are read as the prior says, features and targets; a refusal leaves the fit as it was."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(80, 3)), columns=["a", "b", "c"])
+    labels = None if estimator is FederatedPCA else pd.Series(rng.integers(0, 3, 80), name="y")
+    classes = "y" if estimator is FederatedGaussianNB else None
+    ranges = {"a": (-1, 1), "b": (-2.5, np.inf), **({"y": (-np.inf, 1)} if estimator is FederatedRidge else {})}
+    names = ["a", "b", "c", *(["y"] if estimator is FederatedRidge else [])]
+    prior = PSR.zero(Schema([*names, "other"], classes, ranges={**ranges, "other": (0, 1)}, outside=outside))
+    inside = rows.a.between(-1, 1) & (rows.b >= -2.5) & ((labels <= 1) if estimator is FederatedRidge else True)
+    some = (rows[inside], None if labels is None else labels[inside])
+    plain = estimator().fit(*some)
+    held = estimator(prior=prior)
+    if outside == "error":
+        held.fit(*some)
+        before = fitted_digests(held)
+        with pytest.raises(DataError, match=r"rows outside of the declared ranges"):
+            held.partial_fit(rows, labels)
+        assert fitted_digests(held) == before
+    else:
+        held.fit(rows[:40], None if labels is None else labels[:40])
+        held.partial_fit(rows[40:], None if labels is None else labels[40:])
+    assert held.psr_.schema.ranges == ranges
+    assert held.psr_.without_ranges() == plain.psr_
+    assert {**fitted_digests(held), "psr_": ""} == {**fitted_digests(plain), "psr_": ""}
