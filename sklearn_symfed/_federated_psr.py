@@ -95,6 +95,8 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         All members, this node included: role, fingerprint, rows, version, digest, age.
     contract_ : list of str
         The rules that hold for what each member publishes.
+    flagged_ : list of str
+        Members that may break them: their statistics count, with a note.
     fingerprint_ : str
         Of this node's keys: what the admin should see of it.
     releases_ : list of Release

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from sklearn_symfed.exceptions import FederationError, NotAMemberError
+from sklearn_symfed.exceptions import FederationError, NotAMemberError, SettingError
 from sklearn_symfed.federation import (
     Federation,
     Guard,
@@ -141,7 +141,8 @@ class FederationMember:
         ----------
         member : str
             The name that the invited will have.  The name of a member makes an invite for its successor, say after
-            its home was lost: the rows of the one who makes way go when the successor is admitted.
+            its home was lost: **when the successor is admitted, the one who has the name now is off the roster, and
+            its rows are gone** from what all members hold, also those of somebody who left and let them stay.
         expires : str, default="2h"
             For how long, by this node's clock.
         admin : bool, default=False
@@ -180,7 +181,9 @@ class FederationMember:
         InviteError
             If the invite was altered, the code is not its, or, while waiting, the admin refused.
         FederationError
-            If the node is a member already, or the wait was in vain.
+            If the node is a member already.
+        StillWaitingError
+            If the wait was in vain: the request stays, and a later `pulse` may find the answer.
         TransportError
             If the carrier cannot be reached.
         """
@@ -331,9 +334,16 @@ class FederationMember:
 
         Raises
         ------
+        SettingError
+            If it is anything else.
         FederationError
             If rows of one member would count twice.
         """
+        if not isinstance(other, FederationMember):
+            raise SettingError(
+                f"Got a {type(other).__name__} to relay, but expected a FederatedPSR that is a member of another "
+                "federation; statistics alone do not say whose rows they hold."
+            )
         theirs = other._federation()
         self._federation().learn_federation(theirs.id, theirs.merged_or_raise(), theirs.origins)
         return self._refresh()
@@ -418,6 +428,11 @@ class FederationMember:
     def contract_(self) -> list[str]:
         """The rules that hold for what each member publishes."""
         return [str(rule) for rule in self._federation().contract.rules]
+
+    @property
+    def flagged_(self) -> list[str]:
+        """The members that may break a rule of the contract: their statistics count, with a note."""
+        return sorted(self._federation().contract.flagged)
 
     @property
     def fingerprint_(self) -> str:

@@ -168,6 +168,34 @@ def test_a_reset_goes_out_at_once(url: str) -> None:
     assert (a.releases_[-1].learned, a.releases_[-1].forgotten) == (0, 30)
 
 
+def test_what_the_contract_takes_back_passes_the_guard_and_so_does_its_return(url: str) -> None:
+    """A withdrawal holds no rows, so the guard lets it go; the same rows again, or enough more, may follow it."""
+    a = founder(url).partial_fit(rows(30))
+    b = joined(a)
+    settle(a, b)
+    a.set_contract(["count() >= 31"])
+    assert a.pulse().status.startswith("pending: what was learned here breaks the contract")
+    b.pulse()
+    assert b.psr_.n_rows == 0
+    assert [(release.rows, release.forgotten) for release in a.releases_] == [(30, 0), (0, 0)]
+    a.partial_fit(rows(1, seed=1))
+    assert a.pulse().status.startswith("pending: 1 of 10 rows learned since release 1")
+    a.set_contract([]).forget(rows(1, seed=1))
+    assert a.pulse().status == "published"
+    settle(b, a)
+    assert b.psr_ == PSR.from_rows(rows(30))
+
+
+def test_releases_without_a_guard_are_not_compared_by_one_that_is_switched_on_later(tmp_path) -> None:
+    """Their statistics are not kept, as the page on privacy says; from the first guarded release on all are."""
+    a = founder(f"dir://{tmp_path}/share", home=tmp_path / "a", guard="off").partial_fit(rows(30))
+    a.pulse()
+    a.close()
+    with FederatedPSR.open(tmp_path / "a", guard=Guard()) as a:
+        assert a.partial_fit(rows(1, seed=1)).pulse().status == "published"
+        assert "1 of 10 rows learned since release 2" in a.partial_fit(rows(1, seed=2)).pulse().status
+
+
 def test_rows_of_another_federation_are_counted_as_they_replace_their_last(url: str) -> None:
     """A relay that learns one row more of its other federation waits as any member does."""
     inner = founder(f"{url}-inner", guard="off").partial_fit(rows(40))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +16,17 @@ from sklearn_symfed.cli._session import (
     answer,
     guard_of,
     opened,
+    read_text,
     say,
     secret,
     split,
     write_secret,
 )
+from sklearn_symfed.exceptions import StillWaitingError
 
 __all__ = ["contract", "create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
+
+_OWN_FINGERPRINT = "This node's fingerprint is {}; compare it with what the admin sees."
 
 
 class Topology(StrEnum):
@@ -101,6 +104,7 @@ def invite(
     with opened(home) as node:
         text, code = node.invite(member, expires, admin=admin)
         fingerprint = node.fingerprint_
+        before = next((each for each in node.members_ if each.name == member), None)
     if code_to is not None:
         write_secret(code_to, code)
     if to is not None:
@@ -110,6 +114,11 @@ def invite(
         nl=not (to and code_to),
     )
     say(f"Invited {member!r} for {expires}; this node's fingerprint is {fingerprint}.")
+    if before is not None:
+        say(
+            f"There is a {member!r} already: when whoever uses this invite is admitted, it makes way, and its "
+            f"{before.rows:,} rows are gone from what all members hold."
+        )
 
 
 def join(
@@ -128,12 +137,16 @@ def join(
 
     Example: symfed join south.invite --home south --wait 5m
     """
-    text = (sys.stdin.read() if str(invitation) == "-" else invitation.read_text("utf-8")).strip()
+    text = read_text(invitation)
     code = secret("Code", "SYMFED_CODE", code_file)
     with opened(home, create=True) as node:
-        node.join(text.removeprefix("invite:").strip(), code, wait=wait)
+        try:
+            node.join(text.removeprefix("invite:").strip(), code, wait=wait)
+        except StillWaitingError:
+            say(_OWN_FINGERPRINT.format(node.fingerprint_))
+            raise
         status = node.status()
-        say(f"This node's fingerprint is {node.fingerprint_}; compare it with what the admin sees.")
+        say(_OWN_FINGERPRINT.format(node.fingerprint_))
         if not node.is_member:
             say(f"Pending: {status.pending}.")
             raise typer.Exit(Exit.PENDING)
@@ -158,9 +171,13 @@ def contract(
         if changes:
             node.set_contract(rules or [], split(flag) or [])
             _done(node, "Changed the contract")
+            strangers = sorted(set(node.flagged_) - {member.name for member in node.members_})
+            if strangers:
+                say(f"Nobody is called {', '.join(strangers)} yet.")
             return
-        found = node.contract_
-    answer({"contract": found}, "\n".join(found) or "No rules.", as_json=as_json)
+        found, flagged = node.contract_, node.flagged_
+    lines = [*found, *([f"flagged if they break a rule: {', '.join(flagged)}"] if flagged else [])]
+    answer({"contract": found, "flagged": flagged}, "\n".join(lines) or "No rules.", as_json=as_json)
 
 
 def remove(member: MemberName, home: Home) -> None:

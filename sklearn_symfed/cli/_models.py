@@ -139,7 +139,7 @@ def fit(
     with opened(home) as node:
         psr = node.psr_ if of is None else node.psr_of(split(of) or [])
     psr, goal = _chosen(psr, model, target, split(columns))
-    estimator = _estimator(model, settings).fit(psr, *([] if goal is None else [goal]))
+    estimator = _fitted(_estimator(model, settings), psr, goal)
     with _placed(out) as temporary:
         io.dump(estimator.to_sklearn(), temporary)
     score = float(estimator.score(psr, goal)) if model in _REGRESSORS else None
@@ -218,11 +218,27 @@ def _estimator(model: Model, settings: list[str] | None) -> Any:
         if name not in known or name == "prior":
             expected = sorted(known.keys() - {"prior"})
             raise typer.BadParameter(f"Got {name!r}, but expected one of {expected}.", param_hint="--set")
-        try:
-            estimator.set_params(**{name: ast.literal_eval(value)})
-        except (ValueError, SyntaxError):
-            estimator.set_params(**{name: value})
+        estimator.set_params(**{name: _value(value)})
     return estimator
+
+
+def _value(text: str) -> Any:
+    """Return what a setting says: a number, true, false, none, or else text."""
+    words = {"true": True, "false": False, "none": None}
+    try:
+        return words[text.lower()] if text.lower() in words else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _fitted(estimator: Any, psr: PSR, goal: str | None) -> Any:
+    """Fit, and let a setting that the estimator does not take be a mistake of usage."""
+    try:
+        return estimator.fit(psr, *([] if goal is None else [goal]))
+    except SymfedError:
+        raise
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
 
 
 def _chosen(psr: PSR, model: Model, target: str | None, columns: list[str] | None) -> tuple[PSR, str | None]:

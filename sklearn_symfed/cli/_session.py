@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from typer.core import TyperGroup
 from sklearn_symfed import FederatedPSR, Guard
 from sklearn_symfed.exceptions import (
     FederationError,
+    HomeInUseError,
     NothingLearnedError,
-    StoreError,
+    SettingError,
+    StillWaitingError,
     SymfedError,
     TransportError,
 )
@@ -36,11 +39,11 @@ __all__ = [
     "Home",
     "answer",
     "guard_of",
-    "is_busy",
     "is_wanted",
     "node_of",
     "opened",
     "pairs",
+    "read_text",
     "say",
     "secret",
     "split",
@@ -73,6 +76,13 @@ EXIT_CODES = {
     Exit.BUSY: "another process uses the home, and did not let go of it",
 }
 
+_CODES: dict[type[SymfedError], Exit] = {
+    NothingLearnedError: Exit.PENDING,
+    StillWaitingError: Exit.PENDING,
+    TransportError: Exit.UNREACHABLE,
+    HomeInUseError: Exit.BUSY,
+}
+
 Home = Annotated[
     Path,
     typer.Option(
@@ -99,16 +109,7 @@ class Commands(TyperGroup):
 
 
 def _exit_code(error: SymfedError) -> Exit:
-    if isinstance(error, NothingLearnedError):
-        return Exit.PENDING
-    if isinstance(error, TransportError):
-        return Exit.UNREACHABLE
-    return Exit.BUSY if is_busy(error) else Exit.REFUSED
-
-
-def is_busy(error: SymfedError) -> bool:
-    """Tell whether somebody else uses the home."""
-    return isinstance(error, StoreError) and "in use by another" in str(error)
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), Exit.REFUSED)
 
 
 # -- the home --------------------------------------------------------------------------------------------------------
@@ -144,8 +145,8 @@ def _in_turn(home: Path, open_it: Callable[[], FederatedPSR], patience: float, *
     while True:
         try:
             node = open_it()
-        except StoreError as error:
-            if not is_busy(error) or time.monotonic() >= ends:
+        except HomeInUseError:
+            if time.monotonic() >= ends:
                 raise
         else:
             if waited:
@@ -244,10 +245,27 @@ def guard_of(options: list[str] | None) -> Guard | str | None:
 def secret(what: str, variable: str, file: Path | None) -> str:
     """Return a secret from a file, an environment variable, or, hidden, from whoever sits at the terminal."""
     if file is not None:
-        return file.read_text("utf-8").strip()
+        return read_text(file)
     if os.environ.get(variable):
         return os.environ[variable].strip()
     return str(typer.prompt(what, hide_input=True, err=True)).strip()
+
+
+def read_text(file: Path) -> str:
+    """Return what a file of text says; - is stdin.
+
+    Raises
+    ------
+    SettingError
+        If it cannot be read, or is no text.
+    """
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return data.decode().strip()
+    except OSError as error:
+        raise SettingError(f"Got {error.strerror!r} from {str(file)!r}, but expected a file to read.") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"Got {str(file)!r}, which is no text, but expected what symfed wrote.") from None
 
 
 def write_secret(file: Path, text: str) -> None:

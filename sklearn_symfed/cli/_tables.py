@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sklearn_symfed.exceptions import StoreError
+from sklearn_symfed.exceptions import HomeInUseError
 
 __all__ = ["as_time", "log_of", "show", "status_table", "watch"]
 
@@ -35,6 +35,7 @@ def status_table(facts: dict[str, Any]) -> Group:
     lines = [f"{facts['rows']:,} rows{digest}: {state}"]
     if not facts["published"]:
         lines.append("unpublished: this node has learned or forgotten rows since its version")
+    lines += [f"{member['name']}: {member['note']}" for member in facts["members"] if member["note"]]
     lines += [f"{name.replace('_', ' ')}: {facts[name]}" for name in ("pending", "last_refusal") if facts[name]]
     return Group(table, *(Text(line) for line in lines))
 
@@ -49,7 +50,7 @@ def _cells(member: dict[str, Any], own: str) -> list[str]:
         str(member["version"]),
         member["digest"][:12] or "-",
         "-" if member["name"] == own else _age(member["age"]),
-        member["note"] or ("-" if member["role"] == "left" else lag),
+        (member["note"] or "").partition(":")[0] or ("-" if member["role"] == "left" else lag),
         member["last_refusal"] or "-",
     ]
 
@@ -70,7 +71,7 @@ def watch(look: Callable[[], dict[str, Any]], seconds: float) -> None:
     """Show the table again and again, until Ctrl-C; while the home is in use, the last one stays."""
     with contextlib.suppress(KeyboardInterrupt), Live(console=Console(markup=False), auto_refresh=False) as live:
         while True:
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(HomeInUseError):
                 now = datetime.now().astimezone().strftime("%H:%M:%S")
                 live.update(Group(status_table(look()), Text(f"{now}, every {seconds:g} s; Ctrl-C ends")), refresh=True)
             time.sleep(seconds)

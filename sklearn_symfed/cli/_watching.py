@@ -21,14 +21,13 @@ from sklearn_symfed.cli._session import (
     Home,
     answer,
     guard_of,
-    is_busy,
     is_wanted,
     node_of,
     opened,
     say,
 )
 from sklearn_symfed.cli._tables import as_time, log_of, show, status_table, watch
-from sklearn_symfed.exceptions import NothingLearnedError, StoreError, SymfedError, TransportError
+from sklearn_symfed.exceptions import HomeInUseError, NothingLearnedError, StoreError, SymfedError, TransportError
 from sklearn_symfed.federation import parse_schedule
 
 __all__ = ["digest", "log", "members", "pulse", "releases", "snapshot", "status"]
@@ -41,17 +40,13 @@ _ASIDE = 0.5
 def snapshot(node: FederatedPSR) -> dict[str, Any]:
     """Return what a member knows of its federation, as `symfed status --json` prints it."""
     status = node.status()
-    refusals = {member: reason for _, member, reason in node.refusals_}
     own = status.seen.get(status.member, {})
     behind = {
         member.name: sum(status.seen[member.name].get(of, 0) != version for of, version in own.items())
         for member in status.members
         if member.name in status.seen
     }
-    members = [
-        {**asdict(member), "behind": behind.get(member.name), "last_refusal": refusals.get(member.name)}
-        for member in status.members
-    ]
+    members = [{**asdict(member), "behind": behind.get(member.name)} for member in status.members]
     try:
         merged = node.psr_
         rows, digest = merged.n_rows, merged.digest
@@ -83,9 +78,9 @@ def pulse(
     if every is not None and (as_json or wait):
         raise typer.BadParameter("Got --every with --json or --wait, but expected one of them.")
     if every is not None:
-        _pulse_on(home, None if every == "schedule" else parse_schedule(every), guard_of(guard))
+        _pulse_on(home, None if every == "schedule" else parse_schedule(every, "every"), guard_of(guard))
         return
-    seconds = 0.0 if wait is None else parse_schedule(wait)
+    seconds = 0.0 if wait is None else parse_schedule(wait, "wait")
     with opened(home, guard=guard_of(guard)) as node:
         report = node.pulse()
         ends = time.monotonic() + seconds
@@ -117,7 +112,7 @@ def status(
             return snapshot(node)
 
     if watching:
-        watch(look, parse_schedule(interval))
+        watch(look, parse_schedule(interval, "interval"))
         return
     facts = look()
     answer(facts, lambda: show(status_table(facts)), as_json=as_json)
@@ -131,7 +126,7 @@ def members(home: Home, as_json: AsJson = False) -> None:
     with opened(home) as node:
         listed = [asdict(member) for member in node.members_]
     lines = [f"{each['name']}  {each['role']}  {each['fingerprint']}  {each['rows']:,} rows" for each in listed]
-    answer({"members": listed}, "\n".join(lines), as_json=as_json)
+    answer({"members": listed}, "\n".join(lines) or "No members are known yet: pulse.", as_json=as_json)
 
 
 def log(
@@ -197,7 +192,7 @@ def _pulse_on(home: Path, seconds: float | None, guard: Guard | str | None) -> N
                     failures, told = 0, state
                     interval = seconds or parse_schedule(node.status().schedule or "30s")
                 except (TransportError, StoreError) as error:
-                    if not is_busy(error):
+                    if not isinstance(error, HomeInUseError):
                         failures += 1
                         _tell(error)
                     interval = (seconds or 30.0) * min(2**failures, 32) if failures else _ASIDE

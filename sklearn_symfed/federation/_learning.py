@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sklearn_symfed.exceptions import FederationError, NothingLearnedError
+from sklearn_symfed.exceptions import FederationError, NothingLearnedError, SettingError
 from sklearn_symfed.federation._claims import ORIGIN_BYTES
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation._standing import encoded_schema
@@ -64,6 +64,8 @@ class Learning:
         FederationError
             If one of them is not known.
         """
+        if not isinstance(members, Iterable):
+            raise SettingError(f"Got members of type {type(members).__name__}, but expected a str or a list of str.")
         with self._lock:
             return self._node.peers.psr_of([members] if isinstance(members, str) else members)
 

@@ -27,6 +27,8 @@ class RecoveryKey:
     @classmethod
     def read(cls, text: str) -> RecoveryKey:
         """Read what was written down."""
+        if not isinstance(text, str):
+            raise SettingError(f"Got a recovery key of type {type(text).__name__}, but expected a str.")
         letters = "".join(letter for letter in text.upper() if letter.isalnum())
         letters = letters.translate(str.maketrans("OIL", "011"))
         if len(letters) != _LETTERS or any(letter not in _ALPHABET for letter in letters):

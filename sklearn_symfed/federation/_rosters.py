@@ -214,10 +214,15 @@ def _check(schedule: str, schema: bytes | None, contract: bytes | None) -> None:
         parse_schedule(schedule)
         columns = None if schema is None else PSR.from_bytes(schema).schema
         rules = None if contract is None else Contract.from_bytes(contract)
-        if rules is not None and columns is not None:
-            rules.require_fit(columns)
     except SymfedError as error:
         raise RosterError(str(error)) from None
+    if rules is None or columns is None:
+        return
+    try:
+        rules.require_fit(columns)
+    except SettingError as error:
+        advice = "learn rows with the columns of the contract, or let an admin change its rules before"
+        raise RosterError(f"{error}\n{advice}") from None
 
 
 def federation_of(link: Link) -> bytes:

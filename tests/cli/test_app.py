@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
 from cli_shell import ROOT, answered, as_csv, symfed, table
 
 import sklearn_symfed.cli
-from sklearn_symfed import FederatedPSR
+from sklearn_symfed import FederatedPSR, Guard
 from sklearn_symfed.cli import _session
 from sklearn_symfed.cli._app import app
 
@@ -76,3 +78,18 @@ def test_the_demo_proves_itself_on_data_that_scikit_learn_brings(monkeypatch):
     assert facts["equal"]
     assert facts["data"] == "Diabetes patients"
     assert sum(each["rows"] for each in facts["members"]) == 442
+
+
+def test_the_unit_of_systemd_is_one(tmp_path):
+    """The unit on the page calls a command as it is, and systemd, where there is one, finds nothing wrong with it."""
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    unit = re.search(r"```ini\n(.*?)```", page, re.DOTALL)[1]
+    command = re.search(r"^ExecStart=/opt/symfed/bin/symfed (.+)$", unit, re.MULTILINE)[1]
+    assert "no home is" in symfed(*command.split(), "--home", tmp_path / "nowhere", code=1).stderr
+    variables = re.search(r'^Environment=.*"(SYMFED_GUARD)=(.+)"$', unit, re.MULTILINE)
+    assert _session.guard_of(variables[2].split()) == Guard(rows=50)
+    if shutil.which("systemd-analyze"):
+        file = tmp_path / "symfed.service"
+        file.write_text(unit.replace("/opt/symfed/bin/symfed", sys.executable))
+        said = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False)
+        assert (said.returncode, said.stderr) == (0, "")

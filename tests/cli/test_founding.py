@@ -90,12 +90,69 @@ def test_a_contract_is_fixed_shown_and_changed(tmp_path):
     assert "count(" in symfed(*found, "--contract", "count( >= 10", code=1).stderr
     (tmp_path / "key").unlink(missing_ok=True)
     symfed(*found, "--contract", "count() >= 10")
-    assert answered("contract", "--home", home) == {"contract": ["count() >= 10"]}
+    assert answered("contract", "--home", home) == {"contract": ["count() >= 10"], "flagged": []}
     symfed("contract", "count() >= 20", "--home", home)
     assert symfed("contract", "--home", home).stdout == "count() >= 20\n"
     symfed("contract", "--clear", "--home", home)
-    assert answered("contract", "--home", home) == {"contract": []}
+    assert answered("contract", "--home", home) == {"contract": [], "flagged": []}
     symfed("contract", "count() >= 20", "--clear", "--home", home, code=2)
+
+
+def test_who_may_break_the_contract_is_shown(pair):
+    """`contract` lists whom `--flag` named; a name that nobody has, a slip of the pen perhaps, is told."""
+    north, _ = pair
+    assert symfed("contract", "count() >= 20", "--flag", "south", "--home", north).stderr.count("Nobody") == 0
+    assert symfed("contract", "--home", north).stdout == "count() >= 20\nflagged if they break a rule: south\n"
+    said = symfed("contract", "count() >= 20", "--flag", "south,suoth", "--home", north).stderr
+    assert "Nobody is called suoth yet." in said
+    assert answered("contract", "--home", north)["flagged"] == ["south", "suoth"]
+
+
+def test_rows_that_the_contract_does_not_know_are_refused_with_a_remedy(home, tmp_path):
+    """A rule on a column that the first rows lack keeps them from fixing the columns, and says what to do."""
+    symfed("contract", "mean('tip') > 0", "--home", home)
+    rows = as_csv(table(0, 50), tmp_path / "a.csv")
+    said = symfed("learn", rows, "--classes", "late", "--home", home, code=1).stderr
+    assert "unknown column at line 1, column 6" in said
+    assert "or let an admin change its rules before." in said
+    symfed("contract", "--clear", "--home", home)
+    symfed("learn", rows, "--classes", "late", "--home", home)
+
+
+def test_inviting_under_the_name_of_a_member_says_whose_rows_will_go(pair, tmp_path):
+    """Whoever uses the invite takes the member's place, and its rows go: that is said; of a new name nothing is."""
+    north, south = pair
+    symfed("learn", as_csv(table(200, 300), tmp_path / "more.csv"), "--home", south)
+    pulse_both(pair)
+    told = symfed("invite", "south", "--home", north).stderr
+    assert "There is a 'south' already" in told
+    assert "its 100 rows are gone" in told
+    assert "already" not in symfed("invite", "west", "--home", north).stderr
+
+
+def test_a_wait_in_vain_is_pending(pair, tmp_path):
+    """`join --wait` that nobody answers exits with 3, tells the fingerprint, and the request stays."""
+    north, _ = pair
+    west, invite, code = tmp_path / "west", tmp_path / "invite", tmp_path / "code"
+    symfed("invite", "west", "--home", north, "--to", invite, "--code-to", code)
+    said = symfed("join", invite, "--code-file", code, "--home", west, "--wait", "0.01s", code=3).stderr
+    assert "has not answered the request to join" in said
+    assert "This node's fingerprint is" in said
+    assert symfed("members", "--home", west).stdout == "No members are known yet: pulse.\n"
+    symfed("pulse", "--home", north)
+    symfed("pulse", "--home", west)
+    assert len(answered("members", "--home", west)["members"]) == 3
+
+
+def test_a_file_that_is_no_text_is_refused(pair, tmp_path):
+    """Neither an invite nor a code nor a recovery key is read from a file of other bytes."""
+    north, _ = pair
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "text").write_text("text")
+    for invite, code in (("bytes", "text"), ("text", "bytes")):
+        given = ["--code-file", tmp_path / code, "--home", tmp_path / "west"]
+        assert "is no text" in symfed("join", tmp_path / invite, *given, code=1).stderr
+    assert "is no text" in symfed("recover", "--recovery-key-file", tmp_path / "bytes", "--home", north, code=1).stderr
 
 
 def test_refused_messages_are_in_the_log_and_beside_their_member(pair):
@@ -104,6 +161,7 @@ def test_refused_messages_are_in_the_log_and_beside_their_member(pair):
     assert answered("log", "--home", north) == {"refusals": []}
     with FederatedPSR.open(north) as node:
         node._store.add_refusal(0.0, "south", "its statistics have another digest than it says")
+        assert "last refusal: its statistics have" in str(node.status()).splitlines()[3]
     (entry,) = answered("log", "--home", north)["refusals"]
     assert entry == {
         "at": "1970-01-01T00:00:00+00:00",

@@ -47,6 +47,19 @@ def test_every_model_goes_through_its_file(home, tmp_path, name, columns):
         assert {line[0] for line in lines[1:]} <= {"yes", "no"}
 
 
+def test_settings_are_read_as_words_and_numbers_and_refused_as_wrong_usage(home, tmp_path):
+    """`--set` takes false and 0.5; a value or name that the model does not take exits with 2, and writes nothing."""
+    symfed("learn", as_csv(table(0, 200), tmp_path / "a.csv"), "--classes", "late", "--home", home)
+    model = tmp_path / "model.skops"
+    fit = ["fit", "ridge", "--target", "fare", "--home", home, "--out"]
+    symfed(*fit, model, "--set", "fit_intercept=false", "--set", "alpha=0.5")
+    assert io.load(model).get_params()["fit_intercept"] is False
+    for wrong in ("alpha=-1", "alpha=much", "fit_intercept=3", "nothing=1", "prior=1", "alpha"):
+        said = symfed(*fit, tmp_path / "other.skops", "--set", wrong, code=2).stderr
+        assert wrong.partition("=")[0] in said
+    assert not (tmp_path / "other.skops").exists()
+
+
 def test_only_models_are_read(home, tmp_path):
     """A file of skops with another estimator, and one that is no such file, are refused; nothing is written."""
     path = as_csv(table(0, 20).select(["distance"]), tmp_path / "a.csv")

@@ -80,3 +80,22 @@ def test_the_live_table_shows_members_until_it_is_interrupted(pair, monkeypatch)
     assert looks == [5.0, 5.0, 5.0]
     for word in ("member", "rows", "version", "digest", "age", "lag", "refusal", "south", "every 5 s"):
         assert word in shown
+
+
+def test_the_live_table_is_not_drawn_of_a_home_that_there_is_not(tmp_path):
+    """`status --watch` on the wrong folder says so and ends, as `status` does, and so it is with a wrong interval."""
+    assert "no home is" in symfed("status", "--watch", "--home", tmp_path / "nowhere", code=1).stderr
+    wrong = symfed("status", "--watch", "--interval", "0s", "--home", tmp_path / "nowhere", code=1)
+    assert "interval='0s'" in wrong.stderr
+
+
+def test_a_long_note_leaves_room_for_the_table(pair):
+    """A broken contract is told below the table; names, rows and digests stay readable in 80 columns."""
+    north, _ = pair
+    symfed("contract", "count() >= 1000", "--flag", "north", "--home", north)
+    symfed("pulse", "--home", north)
+    shown = symfed("status", "--home", north, env={"COLUMNS": "80"}).stdout
+    (row,) = [line for line in shown.splitlines() if line.startswith("  north *")]
+    assert row.split()[2:5] == ["admin", "120", "1"]
+    assert "flagged" in row
+    assert "north: flagged: count() >= 1000 does not hold: count() is 120" in shown

@@ -22,6 +22,10 @@ from sklearn_symfed.psr import PSR
 from sklearn_symfed.testing import Simulation
 
 ROWS = [PSR.from_rows([[float(number), 1.0 / (number + 1)]]) for number in range(8)]
+REMEDY = (
+    "nothing of it counts until whoever runs it closes the second home of that name, if there is one, and calls "
+    "resume(), or an admin removes it, or invites a successor under its name"
+)
 
 
 def network_of(n):
@@ -189,14 +193,14 @@ def test_equivocation_is_said_on_every_node(nodes, caplog):
         MemoryTransport(nodes[2].url, "c").publish(data, to=name)
     with caplog.at_level(logging.WARNING, "sklearn_symfed"):
         pulse(nodes[:2])
-    reason = "equivocation: two states that it signed contradict each other, and its slot is empty"
+    reason = f"equivocation: two states that it signed contradict each other; {REMEDY}"
     assert sorted(record.getMessage() for record in caplog.records) == [
         f"{name!r} refused a message of 'c': {reason}" for name in "ab"
     ]
     for node in nodes[:2]:
         assert node.merged == ROWS[0] + ROWS[1]
         assert [(member.name, member.rows, member.note) for member in node.members if member.note] == [
-            ("c", 0, "contradicted itself")
+            ("c", 0, f"contradicted itself: {REMEDY}")
         ]
     pulse(nodes)
     assert "contradict each other" in nodes[2].pending
