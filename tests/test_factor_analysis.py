@@ -6,12 +6,16 @@ import warnings
 
 import numpy as np
 import pytest
+from flint import arb
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import FactorAnalysis
 from sklearn.exceptions import ConvergenceWarning
 
+from sklearn_symfed._eigen import LEVELS
+from sklearn_symfed._rounding import precision
 from sklearn_symfed.decomposition import FederatedFactorAnalysis
+from sklearn_symfed.decomposition._pencil import Pencil
 from sklearn_symfed.psr import PSR
 
 X = load_iris().data
@@ -153,3 +157,43 @@ def test_refusals():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         FederatedFactorAnalysis(1).fit(X)
+
+
+# -- the eigenpairs of its steps -------------------------------------------------------------------------------------
+
+
+def pencil(size, seed=0):
+    """Return a covariance and noise variances on an integer grid, of scales far apart."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(3 * size, size)) @ rng.normal(size=(size, size)) * 10.0 ** rng.integers(-4, 5, size)
+    integers = np.array([[int(entry) for entry in row] for row in np.rint(rows * 2.0**40)], dtype=object)
+    return integers.T @ integers, [int(value) for value in 2.0**100 * rng.uniform(1e-12, 1, size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 20])
+def test_few_eigenpairs_are_those_of_all(size):
+    """A few eigenpairs, refined alone, lie in balls good to 130 bits that hold what all of them give at 320 bits."""
+    a, b = pencil(size)
+    count = min(size, 3)
+    with precision(800):
+        one, all_ = Pencil(a, b, size), Pencil(a, b, size)
+        values, vectors = one._refined(LEVELS[0], count)
+        truth = all_._problem.pairs(LEVELS[1], count)
+        for k, (value, vector) in enumerate(zip(values, vectors, strict=True)):
+            assert value.overlaps(truth.values[k])
+            assert value.rad() < values[0].mid() * arb((1, -130))
+            other = truth.vectors.tolist()[k]
+            sign = 1 if (vector[0] * other[0]).mid() > 0 else -1
+            assert all(entry.overlaps(sign * theirs) for entry, theirs in zip(vector, other, strict=True))
+            assert max(entry.rel_accuracy_bits() for entry in vector) > 130
+
+
+def test_equal_eigenvalues_are_left_to_all():
+    """Where float64 shows no gap the few are taken from all, whose convention holds."""
+    a = np.diag(np.array([4, 4, 1], dtype=object))
+    with precision(800):
+        assert Pencil(a, [1, 1, 1], 3).pairs(LEVELS[0], 1) is None
+        values, vectors = Pencil(a, [1, 1, 1], 3).pairs(LEVELS[1], 1)
+        assert values[0].overlaps(4)
+        assert [round(float(entry.mid()), 12) for entry in vectors[0]] == [1.0, 0.0, 0.0]
+        assert Pencil(a, [1, 1, 1], 3).pairs(LEVELS[0], 0) == ([], [])

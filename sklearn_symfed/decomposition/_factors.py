@@ -16,6 +16,7 @@ from flint import arb, arb_mat
 
 from sklearn_symfed._eigen import Eigenproblem, Level, evaluate_pairs, flip_signs
 from sklearn_symfed._rounding import ball, flint_integers, magnitude, precision, to_float
+from sklearn_symfed.decomposition._pencil import Pencil
 from sklearn_symfed.psr import Moments
 
 __all__ = ["LEAST_NOISE", "Factors", "maximum_likelihood_factors"]
@@ -111,6 +112,7 @@ class _Likelihood:
     def __init__(self, moments: Moments, order: Array, count: int) -> None:
         self.comoments = moments.comoments[np.ix_(order, order)]
         self.rank = flint_integers(self.comoments).rank()
+        self.levels = Eigenproblem(self.comoments).levels
         self.count = count
         self.weight = int(moments.matrix[0, 0])  # the covariance is comoments over its square
         self.n_rows = self.weight * moments.unit
@@ -135,11 +137,8 @@ class _Step:
         self._problem, self._before = problem, noise
         self._twice = max(value.denominator.bit_length() for value in noise)  # noise variances are over 4**twice
         self._integers = [int(value * 4**self._twice) for value in noise]
-        b = np.zeros_like(problem.comoments)
-        for i, value in enumerate(self._integers):
-            b[i, i] = value * problem.weight**2
-        self._pairs = Eigenproblem(problem.comoments, b, problem.rank)
-        for level in self._pairs.levels:
+        self._pencil = Pencil(problem.comoments, [value * problem.weight**2 for value in self._integers], problem.rank)
+        for level in problem.levels:
             with precision(level.bits + 64):
                 found = self._at(level)
                 if found is not None:
@@ -163,13 +162,13 @@ class _Step:
     def _squared_loadings(self, level: Level, *, roots: bool = False) -> Any:
         """Return the ratios of variance to noise, and the squared loadings (or these with their signs) of each."""
         problem = self._problem
-        pairs = self._pairs.pairs(level, problem.count)
+        pairs = self._pencil.pairs(level, problem.count)
         if pairs is None:
             return None
-        ratios = [value * arb((1, 2 * self._twice)) for value in pairs.values]
+        ratios = [value * arb((1, 2 * self._twice)) for value in pairs[0]]
         scale = [arb(value * problem.weight) * arb((1, -self._twice)) for value in self._integers]
         rows = []
-        for ratio, vector in zip(ratios, pairs.vectors.tolist(), strict=True):
+        for ratio, vector in zip(ratios, pairs[1], strict=True):
             beyond = (ratio - 1).nonnegative_part()
             row = [entry * factor for entry, factor in zip(vector, scale, strict=True)]
             rows.append([e * beyond.sqrt() for e in row] if roots else [e * e * beyond for e in row])
@@ -197,7 +196,7 @@ class _Step:
             shape = self._problem.count, len(self._before)
             return None if found is None else [arb_mat(*shape, [entry for row in found[1] for entry in row])]
 
-        return evaluate_pairs(attempt, self._pairs.levels)[0]
+        return evaluate_pairs(attempt, self._problem.levels)[0]
 
 
 def _on_noise_grid(value: arb, *, settle: bool) -> Fraction | None:
