@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from fractions import Fraction
 from numbers import Real
 from typing import Any
 
@@ -66,8 +65,8 @@ def _bound(bound: Any, name: str, unbounded: float) -> float:
 def require_decimal_bounds(bounds: Range, name: str, digits: int) -> None:
     """Raise a `SchemaError` unless the bounds of a column of decimals are decimals of as many digits."""
     for bound in filter(math.isfinite, bounds):
-        scaled = round(Fraction(bound) * 10**digits)
-        if abs(scaled) >= decimal_limit(digits) or scaled / 10**digits != bound:
+        scaled = bound * 10.0**digits
+        if not abs(scaled) < decimal_limit(digits) or round(scaled) / 10**digits != bound:
             msg = (
                 f"Got a bound for column {name!r} that is no decimal of {digits} digits after the point, but expected "
                 "one, as its decimals are declared."

@@ -155,9 +155,9 @@ class Schema:
             raise SchemaError(msg)
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "classes", classes)
-        digits, bounds = checked_decimals(decimals), _checked_ranges(ranges)
+        digits, bounds, known = checked_decimals(decimals), _checked_ranges(ranges), set(names)
         for what, declared in (("decimals", digits), ("ranges", bounds)):
-            unknown = [name for name in declared if name not in names]
+            unknown = [name for name in declared if name not in known]
             if unknown:
                 msg = f"Got {what} of unknown columns {unknown}, but expected some of {list(names)}."
                 raise SchemaError(msg)
