@@ -23,16 +23,29 @@ from rich.table import Table
 from rich.text import Text
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
+from sklearn.linear_model import (
+    BayesianRidge,
+    ElasticNet,
+    Lars,
+    Lasso,
+    LassoLars,
+    LinearRegression,
+    OrthogonalMatchingPursuit,
+    Ridge,
+)
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_symfed import (
     PSR,
+    FederatedBayesianRidge,
     FederatedElasticNet,
     FederatedGaussianNB,
+    FederatedLars,
     FederatedLasso,
+    FederatedLassoLars,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
+    FederatedOrthogonalMatchingPursuit,
     FederatedPCA,
     FederatedRidge,
     Schema,
@@ -49,11 +62,18 @@ _MODELS: dict[str, Any] = {
     "linear": FederatedLinearRegression,
     "lasso": FederatedLasso,
     "elastic-net": FederatedElasticNet,
+    "lars": FederatedLars,
+    "lasso-lars": FederatedLassoLars,
+    "matching-pursuit": FederatedOrthogonalMatchingPursuit,
+    "bayesian-ridge": FederatedBayesianRidge,
     "lda": FederatedLinearDiscriminantAnalysis,
     "naive-bayes": FederatedGaussianNB,
     "pca": FederatedPCA,
 }
-_TRUSTED = (Ridge, LinearRegression, Lasso, ElasticNet, LinearDiscriminantAnalysis, GaussianNB, PCA)
+_TRUSTED = (
+    *(Ridge, LinearRegression, Lasso, ElasticNet, Lars, LassoLars, OrthogonalMatchingPursuit, BayesianRidge),
+    *(LinearDiscriminantAnalysis, GaussianNB, PCA),
+)
 """What a model file may hold besides arrays and plain values."""
 
 
@@ -64,12 +84,16 @@ class Model(StrEnum):
     linear = "linear"
     lasso = "lasso"
     elastic_net = "elastic-net"
+    lars = "lars"
+    lasso_lars = "lasso-lars"
+    matching_pursuit = "matching-pursuit"
+    bayesian_ridge = "bayesian-ridge"
     lda = "lda"
     naive_bayes = "naive-bayes"
     pca = "pca"
 
 
-_REGRESSORS = {Model.ridge, Model.linear, Model.lasso, Model.elastic_net}
+_REGRESSORS = set(Model) - {Model.lda, Model.naive_bayes, Model.pca}
 
 Members = Annotated[str | None, typer.Option(help="Only what these members have learned: a,b.")]
 

@@ -209,7 +209,7 @@ class FederatedOrthogonalMatchingPursuit(LinearFromStatistics, OrthogonalMatchin
     Examples
     --------
     >>> from sklearn_symfed import FederatedOrthogonalMatchingPursuit
-    >>> X, y = [[0.0, 1.0, 3.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]], [0.0, 2.0, 4.5]
+    >>> X, y = [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]], [0.0, 2.0, 4.5]
     >>> FederatedOrthogonalMatchingPursuit(n_nonzero_coefs=1).fit(X, y).coef_.tolist()
     [2.25, 0.0, 0.0]
     """

@@ -29,15 +29,18 @@ def test_a_model_is_fitted_saved_read_and_predicts(home, tmp_path):
     assert pyarrow.parquet.read_table(out)["prediction"].to_pylist() == expected.predict(rows).tolist()
 
 
+REGRESSORS = ["linear", "lasso", "elastic-net", "lars", "lasso-lars", "matching-pursuit", "bayesian-ridge"]
+
+
 @pytest.mark.parametrize(
-    ("name", "columns"), [("linear", 1), ("lasso", 1), ("elastic-net", 1), ("lda", 1), ("naive-bayes", 1), ("pca", 2)]
+    ("name", "columns"), [*((name, 1) for name in REGRESSORS), ("lda", 1), ("naive-bayes", 1), ("pca", 2)]
 )
 def test_every_model_goes_through_its_file(home, tmp_path, name, columns):
     """Each kind of model is fitted, saved and read again, and writes as many columns as it predicts."""
     path = as_csv(table(0, 200), tmp_path / "a.csv")
     model, out = tmp_path / "model.skops", tmp_path / "out.csv"
     symfed("learn", path, "--classes", "late", "--home", home)
-    target = ["--target", "fare"] if name in {"linear", "lasso", "elastic-net"} else []
+    target = ["--target", "fare"] if name in REGRESSORS else []
     symfed("fit", name, *target, "--out", model, "--home", home)
     symfed("predict", model, path, "--out", out)
     lines = list(csv.reader(out.read_text().splitlines()))
