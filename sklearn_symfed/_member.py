@@ -339,13 +339,14 @@ class FederationMember:
         FederationError
             If rows of one member would count twice.
         """
+        own = self._federation()
         if not isinstance(other, FederationMember):
             raise SettingError(
                 f"Got a {type(other).__name__} to relay, but expected a FederatedPSR that is a member of another "
                 "federation; statistics alone do not say whose rows they hold."
             )
         theirs = other._federation()
-        self._federation().learn_federation(theirs.id, theirs.merged_or_raise(), theirs.origins)
+        own.learn_federation(theirs.id, theirs.merged_or_raise(), theirs.origins)
         return self._refresh()
 
     def pulse(self) -> PulseReport:

@@ -77,6 +77,44 @@ def test_calls_take_these_arguments(name):
     assert defaults == DEFAULTS.get(name, {})
 
 
+WRONG = {
+    "statistics to relay": (lambda node: node.relay(PSR.from_rows(ROWS)), "Got a PSR to relay"),
+    "nothing to relay": (lambda node: node.relay(None), "Got a NoneType to relay"),
+    "a number for a recovery key": (lambda node: node.recover(3), "Got a recovery key of type int"),
+    "a number for members": (lambda node: node.psr_of(3), "Got members of type int"),
+    "a number to remove": (lambda node: node.remove(3), "Got a member name of type int"),
+    "a surrogate to remove": (lambda node: node.remove("\ud800"), r"Got member name '\\ud800'"),
+    "a surrogate for a batch": (lambda node: node.partial_fit(ROWS, batch_id="\ud800"), r"Got batch_id='\\ud800'"),
+    "a number for a schema": (
+        lambda _: FederatedPSR().create_federation("f", "memory://wrong", member="a", schema=3),
+        "Got a schema of type int",
+    ),
+    "a surrogate for a carrier": (
+        lambda _: FederatedPSR().create_federation("f", "memory://\ud800", member="a"),
+        "Got transport URL",
+    ),
+    "a number for a home": (
+        lambda _: FederatedPSR(home=3).create_federation("f", "memory://wrong", member="a"),
+        "Got a home of type int",
+    ),
+    "a surrogate for a home": (
+        lambda _: FederatedPSR(home="\ud800").create_federation("f", "memory://wrong", member="a"),
+        "UnicodeEncodeError",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_argument_is_refused_in_words(place, tmp_path, case):
+    """Each is an error of the package, which says what was got and what was expected, and changes nothing."""
+    call, said = WRONG[case]
+    node = place("a").create_federation("f", f"dir://{tmp_path}/f", on_recovery_key=str)
+    with pytest.raises(FederationError, match=said):
+        call(node)
+    assert node.status().roster == 0
+    assert not node.batches_
+
+
 @pytest.mark.parametrize("topology", ["decentralised", "centralised"])
 def test_a_federation_has_the_schema_schedule_and_topology_that_it_was_created_with(place, tmp_path, topology):
     """All members have them with their welcome; rows that do not fit the schema are refused before they are learned."""

@@ -309,7 +309,7 @@ class Federation(Pulsing):
 
     def remove(self, member: str) -> None:
         """Take a member off the roster with its rows, and change the key; known to the others after the next pulse."""
-        self._change(lambda: self._node.remove(member))
+        self._change(lambda: self._node.remove(check_name(member)))
 
     def promote(self, member: str) -> None:
         """Make a member an admin."""

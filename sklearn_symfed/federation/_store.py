@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -30,6 +31,7 @@ from sklearn_symfed.psr import PSR
 __all__ = ["Store"]
 
 _REFUSALS = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -260,8 +262,8 @@ class Store:
     def _digest_of(self, batch_id: str | None) -> str | None:
         if batch_id is None:
             return None
-        if not isinstance(batch_id, str) or not batch_id:
-            raise FederationError(f"Got batch_id={batch_id!r}, but expected a non-empty str.")
+        if not isinstance(batch_id, str) or not batch_id or _SURROGATE.search(batch_id):
+            raise FederationError(f"Got batch_id={batch_id!r}, but expected a non-empty str of valid Unicode.")
         found = self._rows("SELECT digest FROM batches WHERE id = ?", batch_id)
         return found[0][0] if found else None
 
@@ -413,6 +415,6 @@ def _translated(home: Path | None, expected: str) -> Iterator[None]:
                 f"The home {where} is damaged, or its database is not a node's ({error}): restore a backup."
             ) from error
         raise StoreError(f"Got {str(error)!r} from the home {where}, but expected {expected}.") from error
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, UnicodeError) as error:  # a path of lone surrogates is no name for a file
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise StoreError(f"Got {reason!r} from the home {where}, but expected {expected}.") from error

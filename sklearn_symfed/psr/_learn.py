@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
 
+from sklearn_symfed.exceptions import DataTypeError
 from sklearn_symfed.psr._exact import CHUNK_ROWS, ExactGram, NotFiniteError
 from sklearn_symfed.psr._labels import Label
 from sklearn_symfed.psr._limbs import Limbs
@@ -29,6 +31,9 @@ Task = tuple[Label | None, slice | Array]  # a class, and some of its rows
 
 def learn(rows: Rows, n_jobs: int | None) -> Cells:
     """Return the packed state of each class."""
+    if n_jobs is not None and not (isinstance(n_jobs, Integral) and n_jobs):
+        msg = f"Got n_jobs={n_jobs!r}, but expected None or an integer other than 0."
+        raise DataTypeError(msg)
     groups = _groups(rows)
     tasks: list[Task] = []
     for label, members in groups.items():

@@ -45,6 +45,8 @@ BAD = {
     "NaN in the last chunk": ((_array(np.nan, 69_998, _MANY),), {}, DataError, "NaN: column 'x1', row 69998 "),
     "inf in the first chunk": ((_array(np.inf),), {}, DataError, "infinity: column 'x1', row 1 "),
     "-inf in the last chunk": ((_array(-np.inf, 69_998, _MANY),), {}, DataError, "infinity: column 'x1', row 69998 "),
+    "threads that are no number": ((_OK,), {"n_jobs": "two"}, DataTypeError, "Got n_jobs='two', but "),
+    "no threads": ((_OK,), {"n_jobs": 0}, DataTypeError, "Got n_jobs=0"),
     "NaN on two threads": ((_array(np.nan, 40_000, _MANY),), {"n_jobs": 2}, DataError, "column 'x1', row 40000 "),
     "NaN in float32": ((_array(np.nan, dtype=np.float32),), {}, DataError, "NaN: column 'x1', row 1 "),
     "inf in float16": ((np.array([[1, np.inf]], dtype=np.float16),), {}, DataError, "infinity: column 'x1', row 0 "),
