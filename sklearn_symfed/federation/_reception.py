@@ -182,9 +182,10 @@ class Reception(Standing):
         roster = joined.roster
         sender = roster.members.get(header.sender)
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            speaks = self.is_admin or (self.is_member and self.roster.topology == "decentralised")
-            if links and not links[0].number and speaks:
-                self._remind(envelope, Chain(links))  # it may list no admin who could
+            if links and not links[0].number and self.is_member:
+                theirs = Chain(links)
+                if self.roster.topology == "decentralised" or self._is_asked(theirs):
+                    self._remind(envelope, theirs)  # it may list no admin who could
             raise _RefusedError("links of the roster are not signed by a member")
         if chain is None:
             self._be_welcomed(joined, news.key, header.sender)
@@ -213,7 +214,7 @@ class Reception(Standing):
         if sender is None and header.roster > roster.number:
             return [Early(header.sender)]
         if sender is None or not envelope.is_signed(sender.keys.sign):
-            if self.is_admin:
+            if self._is_asked(chain):
                 self._remind(envelope, chain)
             raise _RefusedError("it is not signed by a member")
         if header.sender != self.member:
@@ -238,6 +239,15 @@ class Reception(Standing):
         if header.to is None and any(isinstance(event, Applied | Condemned | Heard) for event in events):
             self._forward(header, data, None)
         return events
+
+    def _is_asked(self, chain: Chain) -> bool:
+        """Tell whether somebody who goes by an old roster of a chain may speak to nobody but this node.
+
+        That is an admin, or, where members speak to admins only, whoever was one: after a recovery there may be other
+        admins, of whom an old roster says nothing.
+        """
+        central = self.roster.topology == "centralised"
+        return self.is_admin or (self.is_member and central and chain.was_admin(self.member))
 
     def _remind(self, envelope: Envelope, chain: Chain) -> None:
         """Tell somebody who was on a roster and goes on that this does not count any more: the news may be lost."""

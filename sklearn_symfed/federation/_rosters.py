@@ -306,6 +306,16 @@ class Chain:
                     self._once.setdefault(who, []).insert(0, keys)
         return self._once.get(name, [])[:8]
 
+    def was_admin(self, name: str) -> bool:
+        """Tell whether some roster of this chain lists an admin of that name."""
+        return any(
+            link.signer == name
+            if link.number == 0
+            else link.values.get("member") == name
+            and (link.change in {"promote", "recover"} or (link.change == "admit" and link.values["admin"]))
+            for link in self.links
+        )
+
     def since(self, number: int, head: bytes) -> tuple[Link, ...]:
         """Return the links that somebody lacks who is at that roster: all, if this chain does not go through it."""
         return self.links[number + 1 :] if self.holds(number, head) else self.links

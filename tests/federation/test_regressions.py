@@ -161,3 +161,22 @@ def test_a_claim_whose_statistics_were_refused_is_not_shown_as_held():
     net.crash("a")
     net.settle()
     net.check(B)
+
+
+def test_a_leaver_restored_from_before_the_admins_changed_is_told():
+    """It spoke to the admin that it knew, who was none any more and kept from it that it had left."""
+    net = network_of("b", "c", topology="centralised")
+    net.learn("b", B)
+    net.settle()
+    net.nodes["b"].leave(forget=False)
+    backup = net.backup("b")
+    net.nodes["c"].change("recover", {"member": "c"}, net.recovery)
+    net.settle()
+    assert net.nodes["b"].left
+    assert not net.nodes["a"].is_admin
+    net.restore("b", backup)
+    assert net.nodes["b"].is_member
+    rounds(net, 4)
+    assert net.nodes["b"].left
+    net.settle()
+    net.check(B)
