@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import ElasticNet, Lasso
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._rounding import integer_ratio
 from sklearn_symfed.linear_model._active_set import solve_sparse
@@ -138,8 +139,8 @@ class FederatedElasticNet(LinearFromStatistics, ElasticNet):
     --------
     >>> from sklearn_symfed import FederatedElasticNet
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [3.0, 1.0]], [0.0, 2.0, 4.0, 6.0]
-    >>> FederatedElasticNet(alpha=0.25).fit(X, y).coef_
-    array([1.7253, 0.    ])
+    >>> FederatedElasticNet(alpha=0.5).fit(X, y).coef_
+    array([1.5, 0. ])
     """
 
     alpha: float
@@ -172,10 +173,23 @@ class FederatedElasticNet(LinearFromStatistics, ElasticNet):
             positive=self.positive,
         )
         self._warn_of_rank(solution.rank, or_less=bool(self.alpha or self.positive))
-        fitted = {**self._fitted(solution), "dual_gap_": np.zeros(n_targets), "n_iter_": [1] * n_targets}
-        if n_targets == 1:  # has no axis here, even where it has one in y
-            fitted.update(coef_=solution.coef[0], dual_gap_=0.0, n_iter_=1)
-        return fitted
+        one = {"coef_": solution.coef[0]} if n_targets == 1 else {}  # no axis here, even where it has one in y
+        return {**self._fitted(solution), **one}
+
+    def _plain_attributes(self) -> dict[str, Any]:
+        return {"dual_gap_": self.dual_gap_, "n_iter_": self.n_iter_}
+
+    @property
+    def dual_gap_(self) -> Any:
+        """Zero: float or ndarray of shape (n_targets,)."""
+        check_is_fitted(self)
+        return 0.0 if self._n_targets() == 1 else np.zeros(self._n_targets())
+
+    @property
+    def n_iter_(self) -> Any:
+        """One: int or list of int."""
+        check_is_fitted(self)
+        return 1 if self._n_targets() == 1 else [1] * self._n_targets()
 
 
 class FederatedLasso(FederatedElasticNet, Lasso):
