@@ -6,11 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from flint import arb, arb_mat
 from sklearn.cross_decomposition import CCA, PLSRegression
 from sklearn.datasets import load_diabetes, load_iris, load_linnerud
 from sklearn.pipeline import make_pipeline
 
+from sklearn_symfed._eigen import LEVELS, Eigenproblem
+from sklearn_symfed._rounding import precision
 from sklearn_symfed.cross_decomposition import FederatedCCA, FederatedPLSRegression
+from sklearn_symfed.cross_decomposition._eigenvectors import leading_eigenvectors
 from sklearn_symfed.exceptions import SchemaError
 from sklearn_symfed.linear_model import FederatedLinearRegression
 from sklearn_symfed.psr import PSR
@@ -202,3 +206,47 @@ def test_plain_estimators(mine, theirs):
     assert np.array_equal(model.inverse_transform(pair[0]), plain.inverse_transform(pair[0]))
     with pytest.raises(ValueError, match="y"):
         model.transform(X, np.full_like(Y, "a", dtype=object))
+
+
+def test_scales_far_apart():
+    """Without dividing by scales they may share no digit: coefficients follow them to the last bit."""
+    scales = np.array([1.0, 2.0**-400, 2.0**300, 1.0, 2.0**-50])
+    near, far = (FederatedPLSRegression(5, scale=False).fit(X * by, Y) for by in (1.0, scales))
+    assert far.coef_.tolist() == (near.coef_ / scales).tolist()
+    assert np.isfinite(far.y_rotations_).all()
+
+
+# -- eigenvectors of balls -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gap", [0.5, 1e-10])
+def test_eigenvectors_of_balls(gap):
+    """The eigenvectors of every matrix within the radii lie in the balls returned, also where gaps are small."""
+    rng = np.random.default_rng(0)
+    q, _ = np.linalg.qr(rng.normal(size=(5, 5)))
+    integers = np.array([[int(e) for e in row] for row in np.rint(q * 2.0**60)], dtype=object)
+    values = np.array([int(2**60 * value) for value in (1.0, 1.0 - gap, 0.3, 0.2, 0.1)], dtype=object)
+    middle = (integers * values) @ integers.T
+    with precision(800):
+        radius = 2**50
+        balls = arb_mat([[arb(int(entry), radius) for entry in row] for row in middle])
+        for seed in range(3):
+            moves = np.random.default_rng(seed).integers(-radius, radius, size=(5, 5)).astype(object)
+            moved = middle + np.tril(moves) + np.tril(moves, -1).T
+            truth = Eigenproblem(moved).pairs(LEVELS[0], 2)
+            found, vectors = leading_eigenvectors(balls, 2, LEVELS[0])
+            for k in range(2):
+                other = truth.vectors.tolist()[k]
+                sign = 1 if (vectors[k][0] * other[0]).mid() > 0 else -1
+                assert found[k].overlaps(truth.values[k])
+                assert all(entry.overlaps(sign * theirs) for entry, theirs in zip(vectors[k], other, strict=True))
+                assert max(entry.rad() for entry in vectors[k]) < 2.0**-70 / gap
+
+
+def test_equal_eigenvalues_of_balls():
+    """Equal eigenvalues are separated at no level but the last, which takes the first unit vectors of their space."""
+    with precision(1700):
+        balls = arb_mat([[2, 0, 0], [0, 2, 0], [0, 0, 1]])
+        assert leading_eigenvectors(balls, 1, LEVELS[0]) is None
+        _, (vector,) = leading_eigenvectors(balls, 1, LEVELS[1])
+        assert [round(float(entry.mid()), 12) for entry in vector] == [1.0, 0.0, 0.0]

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 NOTHING_LEFT = Fraction(10, 2**52) ** 2
 """Share of a variance, or squared correlation, that counts as none: scikit-learn's 10 eps, squared."""
-_LEVELS = (*(Level(level.bits, level.wanted, level.gap) for level in LEVELS), Level(1600, 800, 600, last=True))
+_LEVELS = tuple(Level(level.bits, level.wanted, level.gap) for level in LEVELS)
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,13 @@ class CrossProducts:
         ]
         return arb_mat(len(rows), len(columns), entries)
 
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels of precision that scales ask for: without dividing by them they may be far apart."""
+        sizes = [int(self.comoments[j, j]).bit_length() for j in [*self.x, *self.y]]
+        apart = 0 if self.scale else max(sizes) - min(sizes)
+        return *_LEVELS, Level(1600 + 4 * apart, 800 + 2 * apart, 600 + 2 * apart, last=True)
+
     def scales(self, columns: Sequence[int]) -> list[arb]:
         """Return what columns are divided by, up to one factor that all share."""
         return [arb(int(self.comoments[j, j])).sqrt() if self.scale else arb(1) for j in columns]
@@ -98,7 +105,12 @@ class CrossProducts:
         sizes = {"x": len(self.x), "y": len(self.y)}
 
         def matrices(level: Level) -> list[arb_mat] | None:
-            found = attempt(level)
+            try:
+                found = attempt(level)
+            except ZeroDivisionError:  # not regular for sure at this level
+                if level.last:
+                    raise
+                return None
             if found is None:
                 return None
             padded = {
@@ -107,7 +119,7 @@ class CrossProducts:
             }
             return [*padded.values(), self._coef(padded["x_rotations"], padded["y_loadings"])]
 
-        rounded = dict(zip(names, evaluate_pairs(matrices, _LEVELS), strict=True)) if self.x and self.y else {}
+        rounded = dict(zip(names, evaluate_pairs(matrices, self.levels), strict=True)) if self.x and self.y else {}
         places = {"x": self.x, "y": [j - self.n_features for j in self.y]}
         out = {name: np.zeros(((self.n_features, self.n_targets)[name[0] == "y"], count)) for name in names[:-1]}
         out["coef"] = np.zeros((self.n_targets, self.n_features))

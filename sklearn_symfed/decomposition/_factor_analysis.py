@@ -139,6 +139,9 @@ class FederatedFactorAnalysis(TransformerFromStatistics, FactorAnalysis):
             "n_iter_": len(found.log_likelihood),
         }
 
+    def _plain_params(self) -> dict[str, Any]:
+        return {"svd_method": "lapack"}
+
     def _start(self, n_features: int) -> list[Fraction]:
         if self.noise_variance_init is None:
             return [Fraction(1)] * n_features
