@@ -163,6 +163,19 @@ def test_money_columns_beside_their_total():
     assert np.abs(FederatedLinearRegression(tol=0).fit(x, y).coef_).max() > 1e9
 
 
+@pytest.mark.filterwarnings("ignore:The .* features have rank:scipy.linalg.LinAlgWarning")
+def test_which_of_nearly_dependent_columns_count_does_not_depend_on_their_order():
+    """The choice goes by name, so that coefficients are the same bits whatever stands first."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(np.round(rng.uniform(1, 100, size=(50, 3)), 2), columns=["a", "b", "c"])
+    frame["d"], y = frame.a + frame.b + frame.c, pd.Series(rng.normal(size=50), name="t")
+    model = FederatedLinearRegression().fit(frame, y)
+    other = FederatedLinearRegression().fit(frame[["d", "c", "a", "b"]], y)
+    assert model.rank_ == 3
+    assert other.coef_.tolist() == model.coef_[[3, 2, 0, 1]].tolist()
+    assert (other.condition_, other.solver_) == (model.condition_, model.solver_)
+
+
 def test_what_does_not_vary():
     """A constant feature or target has coefficient +0.0 and the right intercept."""
     x, y = data(20, 2)
