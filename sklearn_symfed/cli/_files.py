@@ -96,7 +96,11 @@ class RowFile:
         return own
 
     def require(self, columns: Sequence[str]) -> None:
-        """Raise an error if the file lacks columns."""
+        """Raise an error if the file lacks columns, or none or one of them twice is asked for."""
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice or not columns:
+            got = f"columns {twice} more than once" if twice else "no columns"
+            raise SchemaError(f"{self.path}: got {got} to read, but expected distinct names of {self.names}.")
         missing = [name for name in columns if name not in self.names]
         if missing:
             raise SchemaError(f"{self.path}: got no columns {missing}, but expected them among {self.names}.")

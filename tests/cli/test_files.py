@@ -114,6 +114,13 @@ def test_columns_are_chosen_and_matched_by_name(home, tmp_path):
     assert "no columns ['fare']" in symfed("learn", lacking, "--home", home, code=1).stderr
 
 
+@pytest.mark.parametrize(("columns", "expected"), [("", "got no columns"), ("fare,fare", "['fare'] more than once")])
+def test_columns_are_some_and_each_once(home, tmp_path, columns, expected):
+    """`--columns` that names none, or one twice, is refused in words."""
+    path = as_csv(table(0, 9), tmp_path / "a.csv")
+    assert expected in symfed("learn", path, "--columns", columns, "--home", home, code=1).stderr
+
+
 def test_a_missing_value_is_named_or_dropped_and_counted(home, tmp_path, monkeypatch):
     """Column and row are named, and nothing of the file is learned; with --drop-missing such rows are counted."""
     monkeypatch.setattr(_files, "ROWS", 20)
