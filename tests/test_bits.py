@@ -176,6 +176,10 @@ STAND_INS = {
 }
 
 
+NOTICED = ("ridge, no intercept", "pca, many rows")
+"""Models whose bits differ between kernels where a stand-in is at work; others may refuse its numbers."""
+
+
 def main(without):
     for name in without:
         setattr(*STAND_INS[name])
@@ -183,7 +187,7 @@ def main(without):
     found = {}
     for threads in (1,) if without else (1, 2):
         with threadpool_limits(threads):
-            found[threads] = {name: digests(name) for name in MODELS}
+            found[threads] = {name: digests(name) for name in (NOTICED if without else MODELS)}
     sys.stdout.write(json.dumps({"kernels": kernels, "digests": found}))
 
 
@@ -245,7 +249,7 @@ def test_without_refinement_bits_differ():
     one, other = run([(kernel, "--without", *STAND_INS) for kernel in offered()[:: len(offered()) - 1]])
     if one["kernels"] == other["kernels"]:
         pytest.skip("this BLAS has one kernel only")
-    for name in ("ridge, no intercept", "pca, many rows"):
+    for name in NOTICED:
         assert one["digests"]["1"][name] != other["digests"]["1"][name]
 
 
