@@ -48,11 +48,17 @@ from sklearn_symfed import (
     FederatedPLSRegression,
     FederatedQuadraticDiscriminantAnalysis,
     FederatedRidge,
+    FederatedSelectFdr,
+    FederatedSelectFpr,
+    FederatedSelectFwe,
+    FederatedSelectKBest,
     FederatedTruncatedSVD,
+    FederatedVarianceThreshold,
     _definite,
     _eigen,
     fitted_digests,
 )
+from sklearn_symfed.feature_selection import chi2, f_regression
 
 # -- models ----------------------------------------------------------------------------------------------------------
 
@@ -129,6 +135,12 @@ MODELS = {
     "factor analysis, factors to spare": (FederatedFactorAnalysis(), MONEY, None, None),
     "truncated svd": (FederatedTruncatedSVD(4), X, None, WEIGHTS),
     "truncated svd, ties": (FederatedTruncatedSVD(3), FACTORIAL, None, None),
+    "k best": (FederatedSelectKBest(k=2), X, CLASSES, WEIGHTS),
+    "k best, chi-square": (FederatedSelectKBest(chi2, k=2), abs(X), CLASSES, None),
+    "false discoveries": (FederatedSelectFdr(f_regression), X, Y[:, 0], None),
+    "false positives": (FederatedSelectFpr(), X, CLASSES, None),
+    "any false": (FederatedSelectFwe(), X, CLASSES, None),
+    "variance threshold": (FederatedVarianceThreshold(), X, None, WEIGHTS),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),
     "naive bayes, bernoulli": (FederatedBernoulliNB(alpha=0.3), X, CLASSES, WEIGHTS),
     "naive bayes, categorical": (FederatedCategoricalNB(alpha=0.3), np.abs(X // 4), CLASSES, WEIGHTS),

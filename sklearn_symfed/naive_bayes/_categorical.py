@@ -243,7 +243,7 @@ class FederatedCategoricalNB(DiscreteFromStatistics, CategoricalNB):
                 f"'min_categories' should have shape ({len(found)},) when an array-like is provided. "
                 f"Got {least.shape} instead."
             )
-        return np.maximum(np.array(found, dtype=np.int64), least, dtype=np.int64)
+        return np.asarray(np.maximum(np.array(found, dtype=np.int64), least, dtype=np.int64))
 
 
 def _with_levels_of(psr: PSR, other: PSR) -> PSR:

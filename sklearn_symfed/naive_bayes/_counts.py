@@ -122,9 +122,9 @@ def log_prior(weights: Array, declared: Any, *, fit: bool) -> Array:
 def ratios(numerators: Array, denominators: Array) -> Array:
     """Divide fractions, which broadcast: ndarray of Fraction, and of None where both are zero."""
     over, under = np.broadcast_arrays(numerators, denominators)
-    out = np.empty(over.shape, dtype=object)
-    out.flat = [a / b if b else None for a, b in zip(over.flat, under.flat, strict=True)]
-    return out
+    out = np.empty(over.size, dtype=object)
+    out[:] = [a / b if b else None for a, b in zip(over.flat, under.flat, strict=True)]
+    return out.reshape(over.shape)
 
 
 def log_ratios(values: Any) -> Array:
