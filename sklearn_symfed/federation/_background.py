@@ -110,6 +110,7 @@ class Background:
                     self._kept = None
                 failures = 0
             except SymfedError as error:
+                _log.warning("a pulse of %r failed: %s: %s", self._name, type(error).__name__, error)
                 self._kept = _bare(error)
                 failures += 1
             except Exception as error:

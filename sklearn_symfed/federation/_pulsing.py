@@ -195,7 +195,6 @@ class Pulsing(Learning):
                 self._tend()
         except Exception as error:
             self._last_error = f"{type(error).__name__}: {error}"
-            _log.warning("a pulse of %r failed: %s", self.member, self._last_error)
             if not isinstance(error, TransportError):
                 self._reload()
             elif not isinstance(error, PayloadTooLargeError):

@@ -17,7 +17,7 @@ from sklearn_symfed.cli import _session
 from sklearn_symfed.cli._app import app
 
 
-def test_each_exit_code_says_what_happened(home, tmp_path, monkeypatch):
+def test_each_exit_code_says_what_happened(home, tmp_path, monkeypatch, caplog):
     """0 done, 1 refused, 2 usage, 3 pending, 4 unreachable, 5 in use; the same table stands in help and docs."""
     monkeypatch.setattr(_session, "PATIENCE", 0.3)
     symfed("remove", "nobody", "--home", home, code=1)
@@ -25,7 +25,8 @@ def test_each_exit_code_says_what_happened(home, tmp_path, monkeypatch):
     symfed("digest", "--home", home, code=3)
     symfed("learn", as_csv(table(0, 50), tmp_path / "a.csv"), "--classes", "late", "--home", home)
     (tmp_path / "carrier").rename(tmp_path / "elsewhere")
-    symfed("pulse", "--home", home, code=4)
+    assert "Mount or make it again" in symfed("pulse", "--home", home, code=4).stderr
+    assert not caplog.records  # or it would be told twice
     with FederatedPSR.open(home):
         assert "in use" in symfed("status", "--home", home, code=5).stderr
     symfed("status", "--home", tmp_path / "nowhere", code=1)
