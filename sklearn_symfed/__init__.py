@@ -11,6 +11,13 @@ from __future__ import annotations
 from sklearn_symfed import exceptions
 from sklearn_symfed._federated_psr import FederatedPSR
 from sklearn_symfed._identity import fitted_digests
+from sklearn_symfed.covariance import (
+    FederatedEmpiricalCovariance,
+    FederatedGaussianEnvelope,
+    FederatedGraphicalLasso,
+    FederatedOAS,
+    FederatedShrunkCovariance,
+)
 from sklearn_symfed.cross_decomposition import FederatedCCA, FederatedPLSRegression
 from sklearn_symfed.decomposition import FederatedFactorAnalysis, FederatedPCA, FederatedTruncatedSVD
 from sklearn_symfed.discriminant_analysis import (
@@ -53,8 +60,11 @@ __all__ = [
     "FederatedCategoricalNB",
     "FederatedComplementNB",
     "FederatedElasticNet",
+    "FederatedEmpiricalCovariance",
     "FederatedFactorAnalysis",
+    "FederatedGaussianEnvelope",
     "FederatedGaussianNB",
+    "FederatedGraphicalLasso",
     "FederatedLars",
     "FederatedLasso",
     "FederatedLassoLars",
@@ -62,6 +72,7 @@ __all__ = [
     "FederatedLinearRegression",
     "FederatedMultinomialNB",
     "FederatedNearestCentroid",
+    "FederatedOAS",
     "FederatedOrthogonalMatchingPursuit",
     "FederatedPCA",
     "FederatedPLSRegression",
@@ -72,6 +83,7 @@ __all__ = [
     "FederatedSelectFpr",
     "FederatedSelectFwe",
     "FederatedSelectKBest",
+    "FederatedShrunkCovariance",
     "FederatedTruncatedSVD",
     "FederatedVarianceThreshold",
     "Guard",

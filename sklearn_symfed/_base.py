@@ -43,6 +43,7 @@ __all__ = [
     "RegressorFromStatistics",
     "StrOptions",
     "TransformerFromStatistics",
+    "UnsupervisedFromStatistics",
     "fit_context",
     "generated_names",
 ]
@@ -426,8 +427,21 @@ class ClassifierFromStatistics(ClassTarget):
         return float(super().score(X, np.array(labels)[codes], sample_weight))  # type: ignore[misc]
 
 
-class TransformerFromStatistics(FromStatistics):
+class UnsupervisedFromStatistics(FromStatistics):
     """Mixin: there is no target; with a PSR, ``y`` names columns that are no features."""
+
+    def _columns_of(self, psr: PSR, y: Any) -> tuple[list[str], Any]:
+        unwanted = [] if y is None else column_names(y)
+        psr.schema.positions(name for name in unwanted if name != psr.schema.classes)
+        return [name for name in psr.names if name not in unwanted], None
+
+    def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002
+        self._target = None
+        return PSR.from_rows(X, sample_weight=weight, **self._declared(feature_names(X)))
+
+
+class TransformerFromStatistics(UnsupervisedFromStatistics):
+    """Mixin: rows are transformed; with a PSR, columns that ``y`` names stay as they are."""
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit to rows or their statistics, and transform them.

@@ -42,6 +42,7 @@ READ_ROWS = (
     "decision_function",
     "transform",
     "inverse_transform",
+    "mahalanobis",
     "score_samples",
 )
 """Methods inherited from scikit-learn that read rows."""

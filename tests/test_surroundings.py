@@ -40,9 +40,12 @@ def estimator_of(case: Case, *, standing: bool) -> Any:
 def pipeline_of(case: Case, *, standing: bool) -> Pipeline:
     """Return a pipeline with the estimator in it that predicts."""
     estimator = estimator_of(case, standing=standing)
-    if is_classifier(estimator) or is_regressor(estimator):
-        return make_pipeline(estimator)
-    return make_pipeline(estimator, FederatedRidge())
+    return make_pipeline(estimator, FederatedRidge()) if is_a_step(estimator) else make_pipeline(estimator)
+
+
+def is_a_step(estimator: Any) -> bool:
+    """Tell whether something has to come after an estimator that predicts."""
+    return hasattr(estimator, "transform") and not (is_classifier(estimator) or is_regressor(estimator))
 
 
 @each
