@@ -103,7 +103,7 @@ def test_unknown_scheme_lists_the_known():
         assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("scheme", ["aws", "azure", "nats"])
+@pytest.mark.parametrize("scheme", ["aws", "azure"])
 def test_a_planned_scheme_is_named_as_such(scheme):
     """A scheme of a later release says so."""
     with pytest.raises(SettingError, match=f"{scheme}:// comes with a later release"):

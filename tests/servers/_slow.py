@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from typing import Self
 
 from tests.servers._server import free_port
 
@@ -25,21 +26,38 @@ class SlowWay:
         self.port = free_port()
         self._to, self._seconds = to, seconds
         self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._threads: list[threading.Thread] = []
+        self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> SlowWay:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Take no new connections, and end those that there are."""
+        for end in (self._listener, *self._ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+                self._ends.append(near)
+                thread = threading.Thread(target=self._connect, args=(near,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _connect(self, near: socket.socket) -> None:
+        """Pass on what comes from either side, until one ends."""
+        with near, socket.create_connection(("127.0.0.1", self._to)) as far:
+            back = threading.Thread(target=self._pass_on, args=(far, near), daemon=True)
+            back.start()
+            self._pass_on(near, far)
+            back.join()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -12,8 +12,16 @@ from sklearn_symfed.federation.transports.memory import MemoryTransport
 __all__ = ["ENTRY_POINTS", "open_transport"]
 
 ENTRY_POINTS = "sklearn_symfed.transports"
-_BUILT_IN: dict[str, TransportFactory] = {"dir": DirectoryTransport, "memory": MemoryTransport}
-_PLANNED = ("aws", "azure", "nats")
+
+
+def _nats(url: str, member: str, *, create: bool = False) -> Transport:
+    from sklearn_symfed.federation.transports.nats import NatsTransport
+
+    return NatsTransport(url, member, create=create)
+
+
+_BUILT_IN: dict[str, TransportFactory] = {"dir": DirectoryTransport, "memory": MemoryTransport, "nats": _nats}
+_PLANNED = ("aws", "azure")
 
 
 def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
@@ -22,7 +30,8 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     Parameters
     ----------
     url : str
-        ``dir:///path``, ``memory://name``, or a scheme that an installed package offers.
+        ``dir:///path``, ``memory://name``, ``nats://host:port/federation``, or a scheme that an installed package
+        offers.
     member : str
         Whose inbox to open; it is created where there is none.
     create : bool, default=False
@@ -37,7 +46,8 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     FederationError
         If `create` and others have inboxes there.
     """
-    scheme, separator, _ = url.partition("://") if isinstance(url, str) else ("", "", "")
+    is_text = isinstance(url, str) and not any("\ud800" <= letter <= "\udfff" for letter in url)
+    scheme, separator, _ = url.partition("://") if is_text else ("", "", "")
     factory = _BUILT_IN.get(scheme) if separator else None
     if factory is None and separator:
         factory = next((point.load() for point in entry_points(group=ENTRY_POINTS, name=scheme)), None)

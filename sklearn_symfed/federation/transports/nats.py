@@ -1,0 +1,406 @@
+"""``nats://host:port/federation``: a JetStream stream a federation, a durable consumer a member.
+
+Owns the names of streams, subjects and consumers, and which rights they need.  A stream of messages keeps each until
+all consumers have acknowledged it; a second one keeps what nobody could take in; an object store holds what is larger
+than the server takes at once (`_claim_check`).  Whose credentials are used says the environment (`_nats_session`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from sklearn_symfed.exceptions import FormatError, SettingError, TransportError
+from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.federation.transports._claim_check import ClaimCheck
+from sklearn_symfed.federation.transports._nats_session import ApiError, Session
+from sklearn_symfed.federation.transports.base import Delivery, Transport
+from sklearn_symfed.federation.transports.directory import folder_of
+
+__all__ = ["NatsTransport", "rights_of"]
+
+_log = logging.getLogger("sklearn_symfed")
+
+_FEDERATION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_KEPT = 14 * 86_400
+"""So many seconds a message waits for whoever does not read, as long as any cloud's queue keeps one."""
+_TRIES = 5
+_HEADERS = 1024
+_AT_ONCE = 16
+_MOST_BYTES = 64 * 2**20
+_CHUNK = 512 * 2**10
+_SECOND = 10**9
+
+
+class NatsTransport(Transport):
+    """A mailbox of NATS JetStream.
+
+    Parameters
+    ----------
+    url : str
+        ``nats://host:port/federation``; user, password and the like come from the environment.
+    member : str
+        Whose inbox this is.
+    create : bool, default=False
+        Whether to make what the federation needs there, and to refuse a place in which others have inboxes.
+    max_payload : int, default=64 MiB
+        The largest message, in bytes.
+    ack_deadline : float, default=60.0
+        Seconds after which what was received and not acknowledged comes again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        member: str,
+        *,
+        create: bool = False,
+        max_payload: int = 64 * 2**20,
+        ack_deadline: float = 60.0,
+    ) -> None:
+        super().__init__(url, member, max_payload=max_payload)
+        address, federation = _place(url)
+        self.ack_deadline = ack_deadline
+        self._names = _Names(federation)
+        self._me = token_of(self.member)
+        self._held: dict[str, Any] = {}
+        mine, admins = rights_of(federation, self.member), rights_of(federation, self.member, admin=True)
+        rights = [*mine["publish"], *admins["publish"], *mine["subscribe"]]
+        self._session = Session(address, url, f"_INBOX.{self._me}", rights)
+        try:
+            if create:
+                self._found()
+            self._enter()
+        except BaseException:
+            self._session.close()
+            raise
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    def _found(self) -> None:
+        """Make the streams and the object store that are not there, and require that nobody else uses them."""
+        names, common = self._names, {"storage": "file", "max_age": _KEPT * _SECOND, "discard": "old"}
+        messages = {"subjects": [names.to_all("*"), names.to_one("*", "*")], "retention": "interest"}
+        dead = {"subjects": [names.dead("*")], "retention": "limits", "max_msgs_per_subject": 1000}
+        objects = {"subjects": [f"$O.{names.stream}.C.>", f"$O.{names.stream}.M.>"], "allow_rollup_hdrs": True}
+        for stream, settings in ((names.stream, messages), (names.dead_stream, dead), (names.objects, objects)):
+            if self._ask(f"STREAM.INFO.{stream}", missing_ok=True) is None:
+                self._ask(f"STREAM.CREATE.{stream}", {"name": stream, **common, **settings})
+        found = self._ask(f"CONSUMER.NAMES.{names.stream}", {"offset": 0}) or {}
+        self.require_empty(member_of(token) or token for token in found.get("consumers") or ())
+
+    def _enter(self) -> None:
+        """Open the inbox, and make it where there is none."""
+        info = self._ask(f"CONSUMER.INFO.{self._names.stream}.{self._me}", missing_ok=True)
+        self.existed = info is not None
+        if info is None:
+            try:
+                self._make(self._me)
+            except TransportError as error:
+                raise TransportError(
+                    f"Got no inbox of {self.member!r} at {self.url}: an admin who invites this member again makes it "
+                    f"({error})"
+                ) from None
+        limit = self._session.max_payload - _HEADERS
+        self._claims = ClaimCheck(_Bucket(self._session, self._names), self._me, limit=limit, most=self.max_payload)
+        self._answers, self._subscription = self._session.run(self._session.subscribe(), "a subject for answers")
+
+    def _make(self, token: str) -> None:
+        settings = {
+            "durable_name": token,
+            "deliver_policy": "new",
+            "ack_policy": "explicit",
+            "ack_wait": int((self.ack_deadline or 0) * _SECOND),
+            "filter_subjects": [self._names.to_all("*"), self._names.to_one(token, "*")],
+        }
+        stream = self._names.stream
+        self._ask(f"CONSUMER.DURABLE.CREATE.{stream}.{token}", {"stream_name": stream, "config": settings})
+
+    def _prepare(self, member: str) -> None:
+        token = token_of(member)
+        if self._ask(f"CONSUMER.INFO.{self._names.stream}.{token}", missing_ok=True) is None:
+            self._make(token)
+
+    def _discard(self, member: str) -> None:
+        self._ask(f"CONSUMER.DELETE.{self._names.stream}.{token_of(member)}", missing_ok=True)
+
+    @property
+    def dead_letters(self) -> int:
+        """How many messages were given up, the newest thousand of the last two weeks."""
+        subject = self._names.dead(self._me)
+        info = self._ask(f"STREAM.INFO.{self._names.dead_stream}", {"subjects_filter": subject}) or {}
+        return int((info["state"].get("subjects") or {}).get(subject, 0))
+
+    def _ask(self, what: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> dict[str, Any] | None:
+        expected = f"an answer to {what.partition('.symfed')[0]}"
+        try:
+            return self._session.run(self._session.ask(what, body), expected)
+        except ApiError as error:
+            if missing_ok and error.missing:
+                return None
+            raise TransportError(f"Got {error}, from {self.url}, but expected {expected}.") from None
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _publish(self, data: bytes, to: str | None) -> None:
+        token = None if to is None else token_of(to)
+        subject = self._names.to_all(self._me) if token is None else self._names.to_one(token, self._me)
+        self._claims.send(data, token, lambda frame: self._put(subject, frame))
+
+    def _put(self, subject: str, frame: bytes) -> None:
+        """Publish, and again if no answer came: the stream drops what it has already, by its number."""
+        number = {"Nats-Msg-Id": uuid.uuid4().hex}
+        for attempt in range(3):
+            try:
+                work = self._session.jetstream.publish(subject, frame, headers=number)
+                self._session.run(work, "the stream to take a message")
+            except TransportError:
+                if attempt == 2 or not self._session.is_connected:
+                    raise
+            else:
+                return
+
+    def _receive(self, limit: int) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        room = _MOST_BYTES
+        while len(deliveries) < limit and room > 0:
+            messages = self._session.run(
+                self._pull(min(limit - len(deliveries), _AT_ONCE)), f"the inbox of {self.member!r}, which is gone"
+            )
+            if not messages:
+                break
+            for message in messages:
+                self._held[message.reply] = message
+            for message in messages:
+                data = self._opened(message)
+                if data is not None:
+                    room -= len(data)
+                    deliveries.append(Delivery(data, message))
+        return deliveries
+
+    async def _pull(self, most: int) -> list[Any]:
+        """Ask for what waits now; the server says when there is no more."""
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._names.stream}.{self._me}"
+        await self._session.send(subject, json.dumps({"batch": most, "no_wait": True}).encode(), self._answers)
+        messages: list[Any] = []
+        while len(messages) < most:
+            message = await self._subscription.next_msg(timeout=10)
+            status = (message.headers or {}).get("Status")
+            if status is None:
+                messages.append(message)
+            elif status in {"404", "408"}:
+                break
+            else:
+                raise ConnectionError
+        return messages
+
+    def _opened(self, message: Any) -> bytes | None:
+        """Return what a message holds; None for one's own, for what was superseded, and for what is given up."""
+        if message.subject.rpartition(".")[2] == self._me:
+            self._finish(message)
+            return None
+        try:
+            data = self._claims.open(message.data)
+        except FormatError as error:
+            self._give_up(message, str(error))
+            return None
+        if message.metadata.num_delivered > _TRIES:
+            self._give_up(message, f"it came {_TRIES} times and was not acknowledged")
+            return None
+        if data is None:
+            self._finish(message)
+        return data
+
+    def _give_up(self, message: Any, reason: str) -> None:
+        """Set a message aside."""
+        _log.warning("%r set a message aside (%d bytes): %s", self.member, len(message.data), reason)
+        self._put(self._names.dead(self._me), message.data)
+        self._finish(message)
+
+    def _finish(self, message: Any) -> None:
+        if self._held.pop(message.reply, None) is not None:
+            self._session.run(message.ack(), "an acknowledgement to be taken")
+
+    def _ack(self, delivery: Delivery) -> None:
+        if delivery.receipt is not None and delivery.receipt.reply in self._held:
+            self._finish(delivery.receipt)
+            self._claims.done(delivery.receipt.data)
+
+    def _extend(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.receipt.reply in self._held:
+                self._session.run(delivery.receipt.in_progress(), "more time for a message")
+
+    def _close(self) -> None:
+        """Give back what was not acknowledged, so that it comes again at once."""
+        with contextlib.suppress(TransportError):
+            for message in self._held.values():
+                self._session.run(message.nak(), "a message to be taken back")
+        self._session.close()
+
+
+class _Names(NamedTuple):
+    """What things of a federation are called on the server."""
+
+    federation: str
+
+    @property
+    def stream(self) -> str:
+        return f"symfed_{self.federation}"
+
+    @property
+    def dead_stream(self) -> str:
+        return f"{self.stream}_dead"
+
+    @property
+    def objects(self) -> str:
+        return f"OBJ_{self.stream}"
+
+    def to_all(self, sender: str) -> str:
+        return f"symfed.{self.federation}.all.{sender}"
+
+    def to_one(self, recipient: str, sender: str) -> str:
+        return f"symfed.{self.federation}.to.{recipient}.{sender}"
+
+    def dead(self, member: str) -> str:
+        return f"symfed.{self.federation}.dead.{member}"
+
+
+class _Bucket:
+    """The object store, as the claim check wants it."""
+
+    def __init__(self, session: Session, names: _Names) -> None:
+        self._session = session
+        self._names = names
+        self._store: Any = None
+
+    def put(self, key: str, data: bytes) -> None:
+        self._run(self._put(key, data), "an object to be stored", len(data))
+
+    def get(self, key: str) -> bytes | None:
+        found: bytes | None = self._run(self._get(key), "an object", _MOST_BYTES)
+        return found
+
+    def delete(self, key: str) -> None:
+        self._run(self._delete(key), "an object to be removed")
+
+    def keys(self, prefix: str) -> Iterable[str]:
+        names: list[str] = self._run(self._list(), "a list of objects")
+        return [name for name in names if name.startswith(prefix)]
+
+    def _run(self, work: Any, expected: str, size: int = 0) -> Any:
+        return self._session.run(work, expected, seconds=30 + size / 100_000)
+
+    async def _opened(self) -> Any:
+        if self._store is None:
+            self._store = await self._session.jetstream.object_store(self._names.stream)
+        return self._store
+
+    async def _put(self, key: str, data: bytes) -> None:
+        from nats.js import api
+
+        options = api.ObjectMetaOptions(max_chunk_size=min(_CHUNK, self._session.max_payload - _HEADERS))
+        await (await self._opened()).put(key, data, meta=api.ObjectMeta(name=key, options=options))
+
+    async def _get(self, key: str) -> bytes | None:
+        from nats.js.errors import NotFoundError
+
+        data = io.BytesIO()
+        try:
+            await (await self._opened()).get(key, writeinto=data)
+        except NotFoundError:
+            return None
+        return data.getvalue()
+
+    async def _delete(self, key: str) -> None:
+        from nats.js.errors import NotFoundError
+
+        with contextlib.suppress(NotFoundError):
+            await (await self._opened()).delete(key)
+
+    async def _list(self) -> list[str]:
+        from nats.js.errors import NotFoundError
+
+        try:
+            return [info.name for info in await (await self._opened()).list()]
+        except NotFoundError:
+            return []
+
+
+def token_of(member: str) -> str:
+    """Return a member's name as one token of a subject, from which the member can be told."""
+    return folder_of(member).removeprefix("inbox-")
+
+
+def member_of(token: str) -> str | None:
+    """Return the member whose token this is, or None if it is nobody's."""
+    try:
+        member = unquote(token, errors="strict")
+        return member if token_of(member) == token else None
+    except (UnicodeDecodeError, SettingError):
+        return None
+
+
+def rights_of(federation: str, member: str, *, admin: bool = False) -> dict[str, list[str]]:
+    """Return the subjects that a member has to be allowed to publish and subscribe to: the least that will do.
+
+    Parameters
+    ----------
+    federation : str
+        As in the URL.
+    member : str
+    admin : bool, default=False
+        Whether it founds the federation, or makes the inboxes of those whom it invites.
+    """
+    names, me = _Names(federation), token_of(check_name(member))
+    stream, objects = names.stream, names.objects
+    publish = [
+        names.to_all(me),
+        names.to_one("*", me),
+        names.dead(me),
+        f"$JS.API.CONSUMER.INFO.{stream}.{me}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{me}",
+        f"$JS.ACK.{stream}.{me}.>",
+        f"$JS.API.STREAM.INFO.{names.dead_stream}",
+        f"$O.{stream}.>",
+        f"$JS.API.STREAM.INFO.{objects}",
+        f"$JS.API.STREAM.PURGE.{objects}",
+        f"$JS.API.STREAM.MSG.GET.{objects}",
+        f"$JS.API.DIRECT.GET.{objects}.>",
+        f"$JS.API.CONSUMER.CREATE.{objects}",
+        f"$JS.API.CONSUMER.CREATE.{objects}.>",
+        f"$JS.API.CONSUMER.DELETE.{objects}.>",
+        "$JS.API.STREAM.NAMES",
+        "$JS.FC.>",
+    ]
+    if admin:
+        publish += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE") for name in (stream, objects)]
+        publish += [f"$JS.API.STREAM.CREATE.{names.dead_stream}", f"$JS.API.CONSUMER.NAMES.{stream}"]
+        publish += [f"$JS.API.CONSUMER.{verb}.{stream}.*" for verb in ("INFO", "DURABLE.CREATE", "DELETE")]
+    return {"publish": sorted(set(publish)), "subscribe": [f"_INBOX.{me}.>"]}
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Return the server's address and the federation's name there."""
+    parts = urlsplit(url)
+    federation = parts.path.removeprefix("/")
+    try:
+        port = parts.port or 4222
+    except ValueError:
+        port = 0
+    host = parts.hostname or ""
+    wrong = parts.scheme != "nats" or not host or not port or "@" in parts.netloc
+    if wrong or parts.query or parts.fragment or not _FEDERATION.fullmatch(federation):
+        shown = url.replace(parts.netloc, "...") if "@" in parts.netloc else url
+        raise SettingError(
+            f"Got transport URL {shown!r}, but expected nats://host:port/federation, with a federation of letters, "
+            "digits, - and _; user and password come from the environment (NATS_USER, NATS_PASSWORD)."
+        )
+    return f"nats://{f'[{host}]' if ':' in host else host}:{port}", federation
