@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from flint import arb, arb_mat
@@ -71,6 +72,45 @@ def test_one_component_is_rational():
     expected = across * (across @ across) / (across @ gram @ across)
     model = FederatedPLSRegression(1, scale=False).fit(x, y)
     assert model.coef_.tolist() == [[float(value) for value in expected]]
+
+
+def centred(columns):
+    """Return an mpmath matrix of columns less their means, over their standard deviations."""
+    out = mpmath.matrix(columns.tolist())
+    for j in range(out.cols):
+        mean = mpmath.fsum(out[:, j]) / out.rows
+        out[:, j] = out[:, j] - mpmath.matrix([mean] * out.rows)
+        out[:, j] = out[:, j] / mpmath.sqrt(mpmath.fsum(v * v for v in out[:, j]) / (out.rows - 1))
+    return out
+
+
+@pytest.mark.parametrize("mine", [FederatedPLSRegression, FederatedCCA])
+def test_every_number_is_rounded_once(mine):
+    """The power method of the references, with 60 digits and on the rows, gives every number to the last bit."""
+    with mpmath.workdps(60):
+        x, y, found = centred(X[:9, :3]), centred(Y[:9, :2]), []
+        for _ in range(2 if mine is FederatedPLSRegression else 1):
+            u, last = y[:, 0], None
+            x_inverse, y_inverse = (x.T * x) ** -1 if mine is FederatedCCA else 1, (y.T * y) ** -1
+            while last is None or mpmath.norm(u - last) > mpmath.mpf(10) ** -40:
+                w = x_inverse * (x.T * u)
+                w /= mpmath.norm(w)
+                t = x * w
+                v = y.T * t / (t.T * t)[0]
+                if mine is FederatedCCA:
+                    v = y_inverse * (y.T * t)
+                    v /= mpmath.norm(v)
+                last, u = u, y * v / (v.T * v)[0]
+            sign = mpmath.sign(max(w, key=abs))
+            w, v, t = w * sign, v * sign, t * sign
+            s = t if mine is FederatedPLSRegression else u * sign
+            p, q = x.T * t / (t.T * t)[0], y.T * s / (s.T * s)[0]
+            x, y = x - t * p.T, y - s * q.T
+            found.append([w, v, p, q])
+        model = mine(len(found)).fit(X[:9, :3], Y[:9, :2])
+        for k, component in enumerate(found):
+            for name, vector in zip(NAMES, component, strict=False):
+                assert getattr(model, name)[:, k].tolist() == [float(value) for value in vector], name
 
 
 @pytest.mark.parametrize("scale", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -174,6 +175,26 @@ def test_singular_components_by_hand():
     assert mine.singular_values_.tolist() == [np.sqrt(125.0), 0.0]
     assert mine.explained_variance_.tolist() == [50 / 3, 0.0]
     assert mine.explained_variance_ratio_.tolist() == [1.0, 0.0]
+
+
+def test_singular_components_are_rounded_once():
+    """Eigenvectors of the Gram matrix with 60 digits are met to the last bit, and so are their variances."""
+    rows = SKEWED[::10, :3]
+    mine = FederatedTruncatedSVD(3).fit(rows)
+    with mpmath.workdps(60):
+        x = mpmath.matrix(rows.tolist())
+        values, vectors = mpmath.eigsy(x.T * x)
+        total = mpmath.mpf(0)
+        for k in range(3):
+            vector = vectors[:, 2 - k] * mpmath.sign(max(vectors[:, 2 - k], key=abs))
+            scores = x * vector
+            variance = mpmath.fsum(s * s for s in scores) / x.rows - (mpmath.fsum(scores) / x.rows) ** 2
+            assert mine.components_[k].tolist() == [float(value) for value in vector]
+            assert mine.singular_values_[k] == float(mpmath.sqrt(values[2 - k]))
+            assert mine.explained_variance_[k] == float(variance)
+            total += variance
+        shares = [float(mpmath.mpf(float(v)) / total) for v in mine.explained_variance_]
+    np.testing.assert_allclose(mine.explained_variance_ratio_, shares, rtol=3e-16)
 
 
 def test_singular_components_with_weights():
