@@ -37,6 +37,7 @@ __all__ = ["Desk", "Issued", "Joining", "Verdict"]
 
 _MOST_OPEN = MAX_MEMBERS
 _LAST_GAP = 64
+_USED = "the invite was used before; if not by you, tell the admin, and ask for a new one"
 
 
 class Issued(NamedTuple):
@@ -90,7 +91,7 @@ class Desk:
         keys = PublicKeys(request.sign, request.seal)
         issued = self.issued.get(request.invite)
         if request.invite in roster.invites:
-            return Verdict() if roster.is_member(member, keys) else Verdict("the invite was used before")
+            return Verdict() if roster.is_member(member, keys) else Verdict(_USED)
         if issued is None:
             return Verdict("no such invite is open here")
         if _hash(request.token) != issued.token_hash:

@@ -161,7 +161,7 @@ def another_number(admin, monkeypatch):
 @pytest.mark.parametrize(
     ("prepared", "reason"),
     [
-        (second_use, "the invite was used before"),
+        (second_use, "the invite was used before; if not by you, tell the admin, and ask for a new one"),
         (expired, "the invite has expired by the admin's clock; ask for a new one"),
         (another_name, "the invite is for 'b'"),
         (another_secret, "the request does not hold the secret of the invite"),

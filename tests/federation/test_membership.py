@@ -131,9 +131,13 @@ def test_an_invite_works_once(net):
     first = net.nodes["d"]
     net.join(invite)
     net.pulse("d")
-    assert refusals(net.deliver("a")) == ["a request to join as 'd': the invite was used before"]
+    assert refusals(net.deliver("a")) == [
+        "a request to join as 'd': the invite was used before; if not by you, tell the admin, and ask for a new one"
+    ]
     net.pulse("a")
-    assert of(TurnedDown, net.deliver("d")) == [TurnedDown("the invite was used before")]
+    assert of(TurnedDown, net.deliver("d")) == [
+        TurnedDown("the invite was used before; if not by you, tell the admin, and ask for a new one")
+    ]
     assert not net.nodes["d"].admitted
     assert net.nodes["a"].roster.is_member("d", first.identity.public)
 
