@@ -33,11 +33,13 @@ from sklearn.linear_model import (
     OrthogonalMatchingPursuit,
     Ridge,
 )
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 
 from sklearn_symfed import (
     PSR,
     FederatedBayesianRidge,
+    FederatedBernoulliNB,
+    FederatedComplementNB,
     FederatedElasticNet,
     FederatedGaussianNB,
     FederatedLars,
@@ -45,6 +47,7 @@ from sklearn_symfed import (
     FederatedLassoLars,
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
+    FederatedMultinomialNB,
     FederatedOrthogonalMatchingPursuit,
     FederatedPCA,
     FederatedRidge,
@@ -68,11 +71,15 @@ _MODELS: dict[str, Any] = {
     "bayesian-ridge": FederatedBayesianRidge,
     "lda": FederatedLinearDiscriminantAnalysis,
     "naive-bayes": FederatedGaussianNB,
+    "multinomial-nb": FederatedMultinomialNB,
+    "complement-nb": FederatedComplementNB,
+    "bernoulli-nb": FederatedBernoulliNB,
     "pca": FederatedPCA,
 }
 _TRUSTED = (
     *(Ridge, LinearRegression, Lasso, ElasticNet, Lars, LassoLars, OrthogonalMatchingPursuit, BayesianRidge),
-    *(LinearDiscriminantAnalysis, GaussianNB, PCA),
+    *(LinearDiscriminantAnalysis, GaussianNB, MultinomialNB, ComplementNB, BernoulliNB),
+    PCA,
 )
 """What a model file may hold besides arrays and plain values."""
 
@@ -90,10 +97,14 @@ class Model(StrEnum):
     bayesian_ridge = "bayesian-ridge"
     lda = "lda"
     naive_bayes = "naive-bayes"
+    multinomial_nb = "multinomial-nb"
+    complement_nb = "complement-nb"
+    bernoulli_nb = "bernoulli-nb"
     pca = "pca"
 
 
-_REGRESSORS = set(Model) - {Model.lda, Model.naive_bayes, Model.pca}
+_CLASSIFIERS = {Model.lda, Model.naive_bayes, Model.multinomial_nb, Model.complement_nb, Model.bernoulli_nb}
+_REGRESSORS = set(Model) - _CLASSIFIERS - {Model.pca}
 
 Members = Annotated[str | None, typer.Option(help="Only what these members have learned: a,b.")]
 
@@ -145,7 +156,7 @@ def fit(
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save it, for skops and `symfed predict`.")],
     home: Home,
     target: Annotated[
-        str | None, typer.Option(help="What to predict; for lda and naive-bayes the class column.")
+        str | None, typer.Option(help="What to predict; for a classifier the class column, and by default.")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="The features, a,b,c; by default all other columns.")] = None,
     of: Members = None,
@@ -269,7 +280,7 @@ def _chosen(psr: PSR, model: Model, target: str | None, columns: list[str] | Non
     """Return the statistics of features and target, and the target."""
     schema: Schema = psr.schema
     goal = target
-    if model in {Model.lda, Model.naive_bayes}:
+    if model in _CLASSIFIERS:
         goal = target or schema.classes
         if goal is None or goal != schema.classes:
             known = (
@@ -281,8 +292,7 @@ def _chosen(psr: PSR, model: Model, target: str | None, columns: list[str] | Non
     elif model is not Model.pca and (target is None or target not in schema.names):
         raise SchemaError(f"Got target {target!r}, but expected one of the columns {list(schema.names)}.")
     if columns is not None:
-        keep = [*columns, *([goal] if goal in schema.names and goal is not None else [])]
-        psr = psr.select(keep)
+        psr = psr.select([*columns, *([] if goal is None else [goal])])
     return psr, goal
 
 

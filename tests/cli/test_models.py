@@ -32,12 +32,17 @@ def test_a_model_is_fitted_saved_read_and_predicts(home, tmp_path):
 REGRESSORS = ["linear", "lasso", "elastic-net", "lars", "lasso-lars", "matching-pursuit", "bayesian-ridge"]
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"), [*((name, 1) for name in REGRESSORS), ("lda", 1), ("naive-bayes", 1), ("pca", 2)]
-)
+CLASSIFIERS = ["lda", "naive-bayes", "multinomial-nb", "complement-nb", "bernoulli-nb"]
+
+
+@pytest.mark.parametrize(("name", "columns"), [*((name, 1) for name in [*REGRESSORS, *CLASSIFIERS]), ("pca", 2)])
 def test_every_model_goes_through_its_file(home, tmp_path, name, columns):
     """Each kind of model is fitted, saved and read again, and writes as many columns as it predicts."""
-    path = as_csv(table(0, 200), tmp_path / "a.csv")
+    rows = table(0, 200)
+    if name == "bernoulli-nb":
+        for position, column in enumerate(["distance", "fare"]):
+            rows = rows.set_column(position, column, [np.arange(200) % (position + 2) // (position + 1)])
+    path = as_csv(rows, tmp_path / "a.csv")
     model, out = tmp_path / "model.skops", tmp_path / "out.csv"
     symfed("learn", path, "--classes", "late", "--home", home)
     target = ["--target", "fare"] if name in REGRESSORS else []
@@ -46,8 +51,15 @@ def test_every_model_goes_through_its_file(home, tmp_path, name, columns):
     lines = list(csv.reader(out.read_text().splitlines()))
     assert len(lines) == 201
     assert {len(line) for line in lines} == {columns}
-    if name in {"lda", "naive-bayes"}:
+    if name in CLASSIFIERS:
         assert {line[0] for line in lines[1:]} <= {"yes", "no"}
+
+
+def test_a_classifier_of_some_columns(home, tmp_path):
+    """`--columns` chooses features; the classes stay without being named."""
+    symfed("learn", as_csv(table(0, 200), tmp_path / "a.csv"), "--classes", "late", "--home", home)
+    facts = answered("fit", "lda", "--columns", "distance", "--out", tmp_path / "model.skops", "--home", home)
+    assert (facts["features"], facts["target"]) == (["distance"], "late")
 
 
 def test_settings_are_read_as_words_and_numbers_and_refused_as_wrong_usage(home, tmp_path):
