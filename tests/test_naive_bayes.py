@@ -241,9 +241,25 @@ def test_what_is_no_zero_or_one_is_refused():
         FederatedBernoulliNB().fit(PSR.from_rows(SMALL, KIND, classes="kind"), "kind")
     with pytest.raises(DataError, match="NaN: column 'x2', row 1"):
         FederatedBernoulliNB().fit(np.where(SMALL == [[2, 1, 0]], [0, 0, np.nan], SMALL)[[0, 1]], KIND[:2])
-    twice = pd.DataFrame(SMALL[:, :2], columns=["\u00e9", "e\u0301"])
+
+
+@pytest.mark.parametrize("model", [FederatedBernoulliNB(), FederatedCategoricalNB()], ids=str)
+def test_names_that_are_one_are_refused(model):
+    """Columns whose names look alike are not taken for one."""
     with pytest.raises(SchemaError, match="more than once"):
-        FederatedBernoulliNB().fit(twice, KIND)
+        model.fit(pd.DataFrame(SMALL[:, :2], columns=["\u00e9", "e\u0301"]), KIND)
+
+
+def test_declared_integers_and_decimals_are_counted_alike():
+    """Declared digits are another schema, and the same numbers: zeros and ones are found in any unit."""
+    ones = (SMALL > 0).astype(float)
+    expected = FederatedBernoulliNB().fit(ones, KIND)
+    for decimals in ({"x0": 0, "x1": 0, "x2": 0}, {"x0": 3, "x2": 1}):
+        psr = PSR.from_rows(ones, KIND, classes="y", decimals=decimals)
+        model = FederatedBernoulliNB().fit(psr, "y")
+        assert model.feature_log_prob_.tolist() == expected.feature_log_prob_.tolist()
+        counts = FederatedMultinomialNB().fit(PSR.from_rows(SMALL, KIND, classes="y", decimals=decimals), "y")
+        assert counts.feature_count_.tolist() == FederatedMultinomialNB().fit(SMALL, KIND).feature_count_.tolist()
 
 
 # -- categories ------------------------------------------------------------------------------------------------------
@@ -335,6 +351,14 @@ def test_statistics_that_are_not_those_of_indicators(case):
     psr = PSR.from_rows(pd.DataFrame(rows, columns=["f=0", "f=1"]), ["a", "a"], classes="kind")
     with pytest.raises(DataError, match=message):
         FederatedCategoricalNB().fit(psr, "kind")
+
+
+def test_dummies_of_pandas_are_indicators():
+    """What pandas makes of a column of levels is named as this model expects it."""
+    frame = pd.DataFrame(TABLE, columns=["p", "q"])
+    dummies = pd.get_dummies(frame, columns=["p", "q"], prefix_sep="=")
+    model = FederatedCategoricalNB().fit(PSR.from_rows(dummies, list("abba"), classes="y"), "y")
+    assert fitted_digests(model) == fitted_digests(FederatedCategoricalNB().fit(frame, list("abba")))
 
 
 def test_features_of_categories_are_matched_by_name():

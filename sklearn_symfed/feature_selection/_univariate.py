@@ -34,7 +34,7 @@ def _score_called(score_func: Any) -> tuple[str, dict[str, Any]] | None:
     if isinstance(score_func, partial) and not score_func.args:
         score_func, settings = score_func.func, dict(score_func.keywords)
     for name, score in _SCORES.items():
-        if score_func in (score, getattr(feature_selection, name)):
+        if score_func is score or score_func is getattr(feature_selection, name):
             return name, settings
     return None
 

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.naive_bayes import CategoricalNB
 from sklearn.utils.validation import check_non_negative
 
-from sklearn_symfed._input import feature_names
 from sklearn_symfed.exceptions import DataError, SchemaError
 from sklearn_symfed.naive_bayes._counts import ClassCounts, log_ratios, ratios, rounded
 from sklearn_symfed.naive_bayes._discrete import DiscreteFromStatistics
@@ -18,6 +17,7 @@ from sklearn_symfed.psr import (
     PSR,
     Moments,
     NamedColumns,
+    Schema,
     level_name,
     levels_by_column,
     not_finite,
@@ -61,12 +61,13 @@ def categorical_log_prob(counts: Array, weights: Array, alpha: Any) -> Array:
 
 def _indicators(X: Any, who: str) -> NamedColumns:
     """Return a column of zeros and ones for each level of each feature that occurs in rows."""
-    blocks = read_columns(X, "x")[2]
-    columns = dict(zip(feature_names(X), (column for block in blocks for column in block.T), strict=True))
+    _, names, blocks = read_columns(X, "x")
+    names = list(Schema(names).names)  # refuses a name that occurs twice
+    columns = [column for block in blocks for column in block.T]
     return NamedColumns(
         {
             level_name(name, level): column == level
-            for name, column in columns.items()
+            for name, column in zip(names, columns, strict=True)
             for level in _levels(name, column, who)
         }
     )
@@ -155,8 +156,9 @@ class FederatedCategoricalNB(DiscreteFromStatistics, CategoricalNB):
 
     Rows hold the levels 0, 1, ... of each feature, as `sklearn.preprocessing.OrdinalEncoder` makes them.  Statistics
     are those of their indicators, columns of zeros and ones called ``feature=level``: what ``psr_`` holds after a fit
-    from rows.  A level that one party has not seen is a column of zeros there, and need not be declared; where PSRs are
-    added outside of an estimator, `PSR.with_zeros` makes it.
+    from rows, and what ``pandas.get_dummies(frame, columns=features, prefix_sep="=")`` makes for a node to learn.  A
+    level that one party has not seen is a column of zeros there, and need not be declared; where PSRs are added outside
+    of an estimator, `PSR.with_zeros` makes it.
 
     Of a PSR it is checked, in each class, that the indicators of a feature equal their squares, exclude each other, and
     add up to the number of rows.  For columns of integers (``decimals={"feature=0": 0}``) that proves them; fractions
