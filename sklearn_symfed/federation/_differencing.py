@@ -7,7 +7,8 @@ What is compared, for each class on its own::
 
     learned since      none, or at least m = max(changed_rows, columns)
     forgotten since    none, or at least m
-    one of both        what changed are statistics of rows, and held to the rules on levels and dominance of a release
+    one of both        what changed are statistics of rows: at least m as far as they weigh, and held to the rules on
+                       levels and dominance of a release
     both               there are m rows more or fewer than then, or the difference has the exact rank changed_rows
 
 The numbers of rows learned and forgotten cannot be read off a difference: 40 forgotten and 39 of them learned again
@@ -28,7 +29,7 @@ import numpy as np
 from flint import fmpz_mat, nmod_mat
 
 from sklearn_symfed.exceptions import ForgetError
-from sklearn_symfed.federation._guard import Guard, Reason, of_change, parts, shortcomings
+from sklearn_symfed.federation._guard import Guard, Reason, of_change, parts, shortcomings, weighed_rows
 from sklearn_symfed.psr import PSR, Moments
 
 __all__ = ["Earlier", "Turnover", "Verdict", "judge"]
@@ -184,6 +185,7 @@ def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old
                 except ForgetError:
                     reasons.append(_of_no_rows(label, release.name))
                 else:
+                    reasons += _too_light(guard, change.moments(), label, release.name)
                     reasons += of_change(guard, change.moments(), label, release.name)
     return reasons
 
@@ -203,6 +205,17 @@ def _too_few(guard: Guard, since: tuple[int, int], n_columns: int, label: object
         if 0 < have < need:
             text = f"{have} of {need} rows{_of(label)} {done} since {release} ({verb} {need - have} more)"
             yield Reason("changed_rows", None, label, have, need, text)
+
+
+def _too_light(guard: Guard, change: Moments, label: object, release: str) -> Iterator[Reason]:
+    """Count rows that were only learned, or only forgotten, as far as they weigh, if there are enough of them."""
+    need, have = max(guard.changed_rows, len(change.names)), weighed_rows(change)
+    if have < need <= change.n_rows:
+        text = (
+            f"{have} of {need} rows{_of(label)} changed since {release}, as far as they weigh (learn or forget more, "
+            "of more even weights)"
+        )
+        yield Reason("changed_rows", None, label, have, need, text)
 
 
 def _too_alike(guard: Guard, change: _Change, label: object, release: str) -> Iterator[Reason]:

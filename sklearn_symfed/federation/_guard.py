@@ -15,7 +15,7 @@ from typing import Any, Self
 from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.psr import PSR, Moments
 
-__all__ = ["DEFAULT", "OFF", "Guard", "Reason", "of_change", "parts", "shortcomings"]
+__all__ = ["DEFAULT", "OFF", "Guard", "Reason", "of_change", "parts", "shortcomings", "weighed_rows"]
 
 _MOST = 1_000_000
 _MOST_PERCENT = 50
@@ -171,7 +171,7 @@ def shortcomings(guard: Guard, psr: PSR) -> list[Reason]:
     found: list[Reason] = []
     total = psr.moments()
     if total.n_rows and guard.rows:
-        found += _too_few("rows", None, _rows(total), guard.rows, "wait for more rows")
+        found += _too_few("rows", None, weighed_rows(total), guard.rows, "wait for more rows")
     for label, part in parts(psr).items():
         moments = total if label is None else part.moments()
         if moments.n_rows:
@@ -180,7 +180,7 @@ def shortcomings(guard: Guard, psr: PSR) -> list[Reason]:
 
 
 def _of_part(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
-    rows = _rows(moments)
+    rows = weighed_rows(moments)
     if label is not None:
         yield from _too_few(
             "class_rows", label, rows, guard.class_rows, "wait for more rows of that class, or merge it"
@@ -211,7 +211,7 @@ def _of_columns(guard: Guard, moments: Moments, label: object) -> Iterator[Reaso
             yield from _dominated(guard, moments, column, total, squares, label)
 
 
-def _rows(moments: Moments) -> int:
+def weighed_rows(moments: Moments) -> int:
     """Return the number of rows, less where some weigh more than others."""
     return _members(moments, moments.matrix[0, 0])
 

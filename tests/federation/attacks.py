@@ -28,6 +28,11 @@ def one_more(before: PSR, after: PSR) -> list[int]:
     return difference[0, 1:].tolist()
 
 
+def heaviest(before: PSR, after: PSR) -> list[int]:
+    """Read the row of whole numbers that outweighs all others which one release has more than another."""
+    return [round(mean) for mean in (after - before).moments().mean]
+
+
 def one_less(before: PSR, after: PSR) -> list[int]:
     """Read the row that one release has less than another."""
     return one_more(after, before)

@@ -131,6 +131,22 @@ def test_one_row_is_recovered_from_two_pulses_without_the_guard(place) -> None:
             assert attacks.one_more(*house.seen) == VICTIM[0].tolist()
 
 
+def test_one_row_that_outweighs_nine_others_is_recovered_from_two_pulses_without_the_guard(place) -> None:
+    """Ten rows learned are as good as one if nine of them weigh next to nothing: rows count as far as they weigh."""
+    rows = np.vstack([VICTIM, people(9, seed=1)])
+    for guard in (OFF, DEFAULT):
+        house = place(guard)
+        house.learn(psr_of(people(40)))
+        assert house.pulse() == "published"
+        house.learn(psr_of(rows, sample_weight=np.array([1.0] + [2.0**-30] * 9)))
+        answer = house.pulse()
+        if guard:
+            assert "1 of 10 rows changed since release 1, as far as they weigh" in answer
+            assert len(house.seen) == 1
+        else:
+            assert attacks.heaviest(*house.seen) == VICTIM[0].tolist()
+
+
 def test_one_row_is_recovered_from_three_pulses_without_the_guard(place) -> None:
     """Pulses one and three are compared, too: twenty rows learned and nineteen forgotten leave one."""
     added = np.vstack([people(19, seed=1), VICTIM])
