@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.linalg
 from sklearn.base import clone
@@ -169,6 +170,9 @@ def test_equal_directions_follow_the_convention():
     """With all covariance shrunk away every direction is as good: the first features are taken, in order."""
     scalings = FederatedLinearDiscriminantAnalysis(shrinkage=1.0).fit(X, Y).scalings_
     assert np.array_equal(scalings != 0, np.eye(4, 2, dtype=bool))
+    turned = pd.DataFrame(X, columns=list("dcba"))  # the first by name
+    scalings = FederatedLinearDiscriminantAnalysis(shrinkage=1.0).fit(turned, Y).scalings_
+    assert np.array_equal(scalings != 0, np.eye(4, 2, dtype=bool)[::-1])
 
 
 def test_which_rung_answered():

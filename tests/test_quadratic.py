@@ -120,6 +120,15 @@ def test_what_is_refused():
         FederatedQuadraticDiscriminantAnalysis(priors=[0.5, 0.5]).fit(X, Y)
 
 
+def test_ties_go_by_name():
+    """Equal variances, and equal entries of an axis, are told apart by the names of features, not by their order."""
+    frame = pd.DataFrame({"b": [1.0, -1, 0, 0, 3, 5, 4.5, 3.5], "a": [0.0, 0, 1, -1, 4, 2, 3.5, 2.5]})
+    y = [0] * 4 + [1] * 4
+    model, turned = (FederatedQuadraticDiscriminantAnalysis().fit(frame[list(order)], y) for order in ("ba", "ab"))
+    for one, other in zip(model.rotations_, turned.rotations_, strict=True):
+        assert np.array_equal(one, other[::-1])
+
+
 def test_partitions_and_orders_of_columns():
     """Neither which node has which rows nor the order of columns moves a bit."""
     names = ["d", "b", "a", "c"]

@@ -79,7 +79,9 @@ class ClassGaussian:
         rotation : ndarray of shape (n_features, n_features)
             Unit vectors as columns, the entry of largest magnitude of each positive.
         """
-        matrix, denominator = covariance_of(self.moments)
+        names = sorted(self.moments.names)  # ties go by name, whatever the order of features
+        back = [names.index(name) for name in self.moments.names]
+        matrix, denominator = covariance_of(self.moments.select(names))
         factor, added = self._line
         problem = Eigenproblem(matrix, rank=flint_integers(matrix).rank())
 
@@ -91,4 +93,4 @@ class ClassGaussian:
             return [ball_column([value * unit + start for value in pairs.values]), pairs.vectors]
 
         variances, vectors = evaluate_pairs(attempt, problem.levels)
-        return variances[:, 0], flip_signs(vectors).T
+        return variances[:, 0], flip_signs(vectors).T[back]

@@ -119,7 +119,9 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         by_class = psr.by_class()
-        total, classes = psr.moments(), [each.moments() for each in by_class.values()]
+        names = sorted(psr.names)  # ties go by name, whatever the order of features
+        back = [names.index(name) for name in psr.names]
+        total, classes = psr.moments().select(names), [each.moments().select(names) for each in by_class.values()]
         if psr.n_rows == len(classes):
             raise DataError(
                 "The number of samples must be more than the number of classes. "
@@ -140,18 +142,18 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
         keep_covariance = self.store_covariance or shrinkage is not None
         return {
             "classes_": np.array(list(by_class)),
-            "coef_": parameters.coef,
+            "coef_": parameters.coef[:, back],
             "intercept_": parameters.intercept,
             "solver_": parameters.solver,
             "condition_": parameters.condition,
-            "means_": solution.means,
+            "means_": solution.means[:, back],
             "priors_": quotients(*as_integers(np.array(priors, dtype=object))),
-            "xbar_": solution.xbar,
-            "scalings_": scalings,
+            "xbar_": solution.xbar[back],
+            "scalings_": scalings[back],
             "explained_variance_ratio_": ratio,
             "_max_components": kept,
             "_n_features_out": kept,
-            **({"covariance_": solution.covariance} if keep_covariance else {}),
+            **({"covariance_": solution.covariance[np.ix_(back, back)]} if keep_covariance else {}),
         }
 
     def _affine(self) -> tuple[Array, list[Fraction]]:
