@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.nats import nats_server, nats_user  # noqa: F401 - fixtures
+from tests.servers.nats import nats_carrier, nats_server, nats_user  # noqa: F401 - fixtures
 
 # CI asks whether this commit is right, hence the same examples each time; elsewhere each run looks at new ones.
 _COMMON = {

@@ -42,6 +42,7 @@ class FaultyTransport(Transport):
         self._rates = {"drop": drop, "duplicate": duplicate, "reorder": reorder, "delay": delay}
         self._random = random.Random(seed)  # noqa: S311 - repeatable faults, not secrets
         self._again: list[bytes] = []
+        self._late: list[Delivery] = []
 
     def _publish(self, data: bytes, to: str | None) -> None:
         self.inner.publish(data, to)
@@ -49,10 +50,15 @@ class FaultyTransport(Transport):
     def _receive(self, limit: int) -> list[Delivery]:
         deliveries = [Delivery(data, None) for data in self._again[:limit]]
         del self._again[:limit]
-        for delivery in self.inner.receive(limit - len(deliveries)):
+        room = limit - len(deliveries)
+        waiting, self._late = self._late[:room], self._late[room:]
+        for delivery in [*waiting, *self.inner.receive(room - len(waiting))]:
             if self._happens("drop"):
                 self.inner.ack(delivery)
-            elif not self._happens("delay"):
+            elif self._happens("delay"):
+                if self.ack_deadline is not None:  # the carrier itself would hand it out again, but long after
+                    self._late.append(delivery)
+            else:
                 deliveries.append(delivery)
                 if self._happens("duplicate"):
                     self._again.append(delivery.data)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.federation.scenario_nodes import Carrier
 from tests.servers._server import Server, free_port, listens, skip_without
 
 USER, PASSWORD = "symfed", "open-sesame-9471"
@@ -57,6 +59,12 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def nats_carrier(nats_server: NatsServer, nats_user: None) -> Carrier:
+    """Return a place for a federation there."""
+    return Carrier(nats_server.url(uuid.uuid4().hex), {"NATS_USER": USER, "NATS_PASSWORD": PASSWORD})
 
 
 @pytest.fixture
