@@ -9,7 +9,8 @@ What is compared, for each class on its own::
     forgotten since    none, or at least m
     one of both        what changed are statistics of rows: at least m as far as they weigh, and held to the rules on
                        levels and dominance of a release
-    both               there are m rows more or fewer than then, or the difference has the exact rank changed_rows
+    both               there are m rows more or fewer than then, or the difference has the exact rank changed_rows;
+                       and if it can be the statistics of rows, it is held to the same rules
 
 The numbers of rows learned and forgotten cannot be read off a difference: 40 forgotten and 39 of them learned again
 differ by one row.  What proves the number of rows that truly changed is the difference itself: no fewer than its rank,
@@ -178,16 +179,28 @@ def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old
             reasons += _too_few(guard, since, len(names), label, release.name)
             if all(since):
                 reasons += _too_alike(guard, _Change.of(now.get(label), then.get(label)), label, release.name)
-            elif label in now and label in then:
-                more, less = (now[label], then[label]) if since[0] else (then[label], now[label])
-                try:
-                    change = more - less
-                except ForgetError:
-                    reasons.append(_of_no_rows(label, release.name))
-                else:
-                    reasons += _too_light(guard, change.moments(), label, release.name)
-                    reasons += of_change(guard, change.moments(), label, release.name)
+            if label in now and label in then:
+                reasons += _of_rows(guard, now[label], then[label], since, label, release.name)
     return reasons
+
+
+def _of_rows(
+    guard: Guard, now: PSR, then: PSR, since: tuple[int, int], label: object, release: str
+) -> Iterator[Reason]:
+    """Hold what changed to the rules on a release where it is statistics of rows, or can be.
+
+    It is if rows were only learned, or only forgotten.  If some were learned that had been forgotten, and others
+    beside them, it is those of the others.
+    """
+    grows = now.n_rows > then.n_rows if all(since) else bool(since[0])
+    try:
+        change = (now - then if grows else then - now).moments()
+    except ForgetError:
+        if not all(since):
+            yield _of_no_rows(label, release)
+        return
+    yield from _too_light(guard, change, label, release)
+    yield from of_change(guard, change, label, release)
 
 
 def _of_no_rows(label: object, release: str) -> Reason:

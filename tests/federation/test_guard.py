@@ -428,6 +428,25 @@ def test_a_single_member_among_rows_that_were_learned_between_two_pulses(place) 
             assert difference[3, 1:].tolist() == VICTIM[0].tolist()
 
 
+def test_a_single_member_among_rows_that_a_longer_file_brought(place) -> None:
+    """A file that is forgotten, and learned again with ten rows more, differs by these ten: the same rules hold."""
+    file = people(60)
+    for guard in (OFF, DEFAULT):
+        house = place(guard)
+        house.learn(psr_of(file))
+        assert house.pulse() == "published"
+        added = people(9, seed=1)
+        added[:, 2] = 0
+        house.forget(psr_of(file))
+        house.learn(psr_of(np.vstack([file, added, VICTIM])))
+        answer = house.pulse()
+        if guard:
+            assert "since release 1: column 'x2': 1 of 5 rows in level 1" in answer
+            assert len(house.seen) == 1
+        else:
+            assert attacks.single_member(house.seen[1] - house.seen[0], "x2") == VICTIM[0].tolist()
+
+
 def test_the_order_of_columns_does_not_hide_a_difference() -> None:
     """Releases are compared by name."""
     house = House(DEFAULT)
