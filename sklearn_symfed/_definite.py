@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, fmpz_mat
+from flint import arb, arb_mat, fmpq_mat, fmpz_mat, nmod_mat
 
 from sklearn_symfed._rounding import flint_integers, precision, two_digits
 from sklearn_symfed.psr import quotient
@@ -27,6 +27,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _WIDEST_SCALES = 256  # binary orders between columns, beyond which refinement leaves the field to balls
 _MOST_STALLS = 2
 _LEAST_PIVOT = 1e-13
+_PRIME = 2**61 - 1
 
 
 class DeclinedError(Exception):
@@ -69,6 +70,11 @@ class Definite:
             return None
         smallest = _smallest_eigenvalue(*self._float_factor[1:])
         return Factor(self.half, self._float_factor[2], smallest) if smallest else None
+
+    @cached_property
+    def is_regular(self) -> bool:
+        """Whether it is proven not to be singular, by its rank modulo a prime: regular ones hardly ever fail that."""
+        return int(nmod_mat(self.flint, _PRIME).rank()) == len(self.integers)
 
     @cached_property
     def condition(self) -> float:
@@ -365,8 +371,26 @@ def independent_columns(comoments: Array, tol: float) -> list[int]:
 
 
 def _exactly_independent_columns(comoments: Array) -> list[int]:
+    """Take what is independent modulo a prime, which is proven, and prove that the others depend on it."""
     matrix = flint_integers(comoments)
-    if matrix.rank() == len(comoments):
-        return list(range(len(comoments)))
-    reduced, _, rank = matrix.rref()
-    return [next(j for j in range(len(comoments)) if reduced[i, j] != 0) for i in range(rank)]
+    reduced, rank = nmod_mat(matrix, _PRIME).rref()
+    chosen = _pivots(reduced, rank)
+    others = [j for j in range(len(comoments)) if j not in chosen]
+    if _depend(comoments, chosen, others):
+        return chosen
+    exact, _, rank = matrix.rref()
+    return _pivots(exact, rank)
+
+
+def _pivots(reduced: Any, rank: int) -> list[int]:
+    """Return the column of the first entry of each row of a reduced echelon form."""
+    return [next(j for j in range(reduced.ncols()) if int(reduced[i, j])) for i in range(rank)]
+
+
+def _depend(comoments: Array, chosen: list[int], others: list[int]) -> bool:
+    """Tell whether columns leave nothing of the variance of others unexplained."""
+    if not (chosen and others):
+        return all(comoments[j, j] == 0 for j in others)
+    across = fmpq_mat(flint_integers(comoments[np.ix_(chosen, others)]))
+    explained = across.transpose() * fmpq_mat(flint_integers(comoments[np.ix_(chosen, chosen)])).solve(across)
+    return all(explained[k, k] == int(comoments[j, j]) for k, j in enumerate(others))

@@ -175,7 +175,7 @@ def _guess(problem: Penalised) -> Array:
             return_path=False,
             positive=problem.positive,
         )
-    coef = np.ldexp(coef, scale - unit)
+    coef = np.ldexp(np.maximum(coef, 0.0) if problem.positive else coef, scale - unit)
     return np.where(np.isfinite(coef), coef, 0.0)
 
 
@@ -218,7 +218,7 @@ class _Verdict:
         """Tell whether a minimum is the only one."""
         columns = np.sort(np.concatenate([np.flatnonzero(self.tried), self.ties]))
         gram = self.problem.gram[np.ix_(columns, columns)]
-        return not len(self.ties) or int(flint_integers(gram).rank()) == len(columns)
+        return not len(self.ties) or len(independent_columns(gram, 0)) == len(columns)
 
 
 def _verdict(problem: Penalised, tried: Array, beside: Sequence[int] = ()) -> _Verdict:
@@ -236,6 +236,8 @@ def _verdict(problem: Penalised, tried: Array, beside: Sequence[int] = ()) -> _V
         left -= field.matrix(problem.gram[np.ix_(rest, active)]) * coef
         return [left - field.matrix(level), left + field.matrix(level), coef]
 
+    if len(active) and system.factor is None and not system.is_regular:
+        raise np.linalg.LinAlgError("Got a singular matrix, but expected a positive definite one.")
     over, under, *coef = signs(formula)
     sides, above, below = np.zeros_like(tried), np.full_like(tried, -1), np.full_like(tried, 1)
     above[rest] = over[:, 0]

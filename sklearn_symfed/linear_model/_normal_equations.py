@@ -74,14 +74,19 @@ def least_norm(field: Field, system: Definite, across: Array, right: Array) -> l
     Returns
     -------
     list of matrix
-        :math:`b_I = (1 + T T^T)^{-1} C_{II}^{-1} c_I` with :math:`T = C_{II}^{-1} C_{IJ}`, and :math:`b_J = T^T b_I`.
+        :math:`b_I = (1 + T T^T)^{-1} \beta` with :math:`T = C_{II}^{-1} C_{IJ}` and :math:`\beta = C_{II}^{-1} c_I`;
+        :math:`b_J = T^T b_I`.  Where others are fewer, :math:`b_I = \beta - T (1 + T^T T)^{-1} T^T \beta`.
     """
     if not across.shape[1]:
         return [field.solve(system, right)]
     onto, alone = split_columns(field.solve(system, np.hstack([across, right])), across.shape[1])
-    one = field.matrix(np.identity(len(right), dtype=object))
-    first = field.solve_over(one + onto * onto.transpose(), alone)
-    return [first, onto.transpose() * first]
+    back = onto.transpose()
+    one = field.matrix(np.identity(min(across.shape), dtype=object))
+    if across.shape[1] < across.shape[0]:
+        first = alone - onto * field.solve_over(one + back * onto, back * alone)
+    else:
+        first = field.solve_over(one + onto * back, alone)
+    return [first, back * first]
 
 
 class NormalEquations:
