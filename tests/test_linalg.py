@@ -351,3 +351,12 @@ def test_money_columns_and_their_float_total():
     exact = integers([[Fraction(v) * 2**60 for v in row] for row in total.tolist()])
     assert len(independent_columns(gram(exact), 1e-6)) == 3
     assert len(independent_columns(gram(exact), 0)) == 4
+
+
+def test_the_exact_rank_is_proven():
+    """The prime that finds independent columns may divide what matters: what it misses is found all the same."""
+    prime = 2**61 - 1
+    matrix = np.array([[prime, 0, 0], [0, 4, 2], [0, 2, 1]], dtype=object)
+    assert independent_columns(matrix, 0) == [0, 1]
+    assert not Definite(matrix[:2, :2]).is_regular
+    assert Definite(np.array([[2, 1], [1, 2]], dtype=object)).is_regular
