@@ -195,6 +195,9 @@ def _pulse_on(home: Path, seconds: float | None, guard: Guard | str | None) -> N
                     if not isinstance(error, HomeInUseError):
                         failures += 1
                         _tell(error)
+                    if node is not None and isinstance(error, StoreError):
+                        node.close()  # a home that was put back is another one
+                        node = None
                     interval = (seconds or 30.0) * min(2**failures, 32) if failures else _ASIDE
                 node = _idle(home, node, interval, stop)
         finally:

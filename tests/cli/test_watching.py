@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,33 @@ def test_a_pulse_under_way_is_finished_before_a_signal_is_heeded(pair, tmp_path,
         assert "Stopped." in symfed("pulse", "--every", "1h", "--home", north).stderr
     symfed("pulse", "--home", south)
     assert digest(south) == statistics(table(0, 120), table(500, 600)).digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM that can be handled")
+def test_a_home_that_was_put_back_is_pulsed_on(pair, monkeypatch):
+    """A home that disappears under a process that pulses is an error, and no more once it is there again."""
+    north, _ = pair
+    pulse, away = FederatedPSR.pulse, north.with_name("away")
+    seen = []
+
+    def pulse_while_it_moves(self):
+        seen.append(self)
+        if len(seen) == 1:
+            shutil.copytree(north, away)
+            shutil.rmtree(north)
+            try:
+                return pulse(self)
+            finally:
+                away.rename(north)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return pulse(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FederatedPSR, "pulse", pulse_while_it_moves)
+        said = symfed("pulse", "--every", "0.01s", "--home", north).stderr
+    assert "was deleted, moved or replaced" in said
+    assert said.endswith("Stopped.\n")
+    assert seen[0] is not seen[1]
 
 
 def test_pulse_waits_until_all_hold_the_same(pair):
