@@ -22,7 +22,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.linear_model import (
     BayesianRidge,
     ElasticNet,
@@ -34,6 +34,7 @@ from sklearn.linear_model import (
     Ridge,
 )
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import NearestCentroid
 
 from sklearn_symfed import (
     PSR,
@@ -48,8 +49,10 @@ from sklearn_symfed import (
     FederatedLinearDiscriminantAnalysis,
     FederatedLinearRegression,
     FederatedMultinomialNB,
+    FederatedNearestCentroid,
     FederatedOrthogonalMatchingPursuit,
     FederatedPCA,
+    FederatedQuadraticDiscriminantAnalysis,
     FederatedRidge,
     Schema,
 )
@@ -70,6 +73,8 @@ _MODELS: dict[str, Any] = {
     "matching-pursuit": FederatedOrthogonalMatchingPursuit,
     "bayesian-ridge": FederatedBayesianRidge,
     "lda": FederatedLinearDiscriminantAnalysis,
+    "qda": FederatedQuadraticDiscriminantAnalysis,
+    "nearest-centroid": FederatedNearestCentroid,
     "naive-bayes": FederatedGaussianNB,
     "multinomial-nb": FederatedMultinomialNB,
     "complement-nb": FederatedComplementNB,
@@ -78,7 +83,8 @@ _MODELS: dict[str, Any] = {
 }
 _TRUSTED = (
     *(Ridge, LinearRegression, Lasso, ElasticNet, Lars, LassoLars, OrthogonalMatchingPursuit, BayesianRidge),
-    *(LinearDiscriminantAnalysis, GaussianNB, MultinomialNB, ComplementNB, BernoulliNB),
+    *(LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis, NearestCentroid),
+    *(GaussianNB, MultinomialNB, ComplementNB, BernoulliNB),
     PCA,
 )
 """What a model file may hold besides arrays and plain values."""
@@ -96,6 +102,8 @@ class Model(StrEnum):
     matching_pursuit = "matching-pursuit"
     bayesian_ridge = "bayesian-ridge"
     lda = "lda"
+    qda = "qda"
+    nearest_centroid = "nearest-centroid"
     naive_bayes = "naive-bayes"
     multinomial_nb = "multinomial-nb"
     complement_nb = "complement-nb"
@@ -103,7 +111,10 @@ class Model(StrEnum):
     pca = "pca"
 
 
-_CLASSIFIERS = {Model.lda, Model.naive_bayes, Model.multinomial_nb, Model.complement_nb, Model.bernoulli_nb}
+_CLASSIFIERS = {
+    *(Model.lda, Model.qda, Model.nearest_centroid),
+    *(Model.naive_bayes, Model.multinomial_nb, Model.complement_nb, Model.bernoulli_nb),
+}
 _REGRESSORS = set(Model) - _CLASSIFIERS - {Model.pca}
 
 Members = Annotated[str | None, typer.Option(help="Only what these members have learned: a,b.")]

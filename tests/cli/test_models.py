@@ -32,7 +32,7 @@ def test_a_model_is_fitted_saved_read_and_predicts(home, tmp_path):
 REGRESSORS = ["linear", "lasso", "elastic-net", "lars", "lasso-lars", "matching-pursuit", "bayesian-ridge"]
 
 
-CLASSIFIERS = ["lda", "naive-bayes", "multinomial-nb", "complement-nb", "bernoulli-nb"]
+CLASSIFIERS = ["lda", "qda", "nearest-centroid", "naive-bayes", "multinomial-nb", "complement-nb", "bernoulli-nb"]
 
 
 @pytest.mark.parametrize(("name", "columns"), [*((name, 1) for name in [*REGRESSORS, *CLASSIFIERS]), ("pca", 2)])
@@ -60,6 +60,17 @@ def test_a_classifier_of_some_columns(home, tmp_path):
     symfed("learn", as_csv(table(0, 200), tmp_path / "a.csv"), "--classes", "late", "--home", home)
     facts = answered("fit", "lda", "--columns", "distance", "--out", tmp_path / "model.skops", "--home", home)
     assert (facts["features"], facts["target"]) == (["distance"], "late")
+
+
+@pytest.mark.parametrize("name", ["lda", "qda"])
+def test_a_shrinkage_that_is_found(home, tmp_path, name):
+    """`--set shrinkage=oas` is saved as scikit-learn's way to say so, and read again."""
+    path = as_csv(table(0, 200), tmp_path / "a.csv")
+    model, out = tmp_path / "model.skops", tmp_path / "out.csv"
+    symfed("learn", path, "--classes", "late", "--home", home)
+    symfed("fit", name, "--set", "shrinkage=oas", "--out", model, "--home", home)
+    symfed("predict", model, path, "--out", out)
+    assert len(out.read_text().splitlines()) == 201
 
 
 def test_settings_are_read_as_words_and_numbers_and_refused_as_wrong_usage(home, tmp_path):
