@@ -64,6 +64,8 @@ def create(
 
     Example: symfed create flights dir:///mnt/share/flights --home north --recovery-key-to recovery.key
     """
+    if url.startswith("memory://"):
+        raise typer.BadParameter(f"Got {url!r}, which ends with this command, but expected dir://...", param_hint="URL")
 
     def hand_out(key: str) -> None:
         if recovery_key_to is not None:
@@ -122,9 +124,7 @@ def invite(
 
 
 def join(
-    invitation: Annotated[
-        Path, typer.Argument(metavar="INVITE", exists=True, allow_dash=True, help="A file; - is stdin.")
-    ],
+    invitation: Annotated[Path, typer.Argument(metavar="INVITE", help="A file; - is stdin.")],
     home: Home,
     code_file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Read the code from here.")
@@ -137,6 +137,8 @@ def join(
 
     Example: symfed join south.invite --home south --wait 5m
     """
+    if str(invitation) != "-" and not invitation.is_file():
+        raise typer.BadParameter(f"{str(invitation)!r} is no file.", param_hint="INVITE")
     text = read_text(invitation)
     code = secret("Code", "SYMFED_CODE", code_file)
     with opened(home, create=True) as node:

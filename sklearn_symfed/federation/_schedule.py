@@ -55,7 +55,7 @@ def parse_schedule(schedule: str | float, name: str = "schedule") -> float:
     if not 0 < seconds <= _LONGEST:
         raise SettingError(
             f"Got {name}={schedule!r}, but expected a positive number with a unit, such as '30s', '5m', '1h' or '1d' "
-            "(at most 366 days), or plain seconds."
+            "(at most 366 days)."
         )
     return seconds
 

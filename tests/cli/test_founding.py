@@ -144,6 +144,22 @@ def test_a_wait_in_vain_is_pending(pair, tmp_path):
     assert len(answered("members", "--home", west)["members"]) == 3
 
 
+def test_an_invite_comes_from_a_file_or_from_stdin(pair, tmp_path):
+    """`join -` reads the invite from stdin, as `invite` prints it; a file that is missing is wrong usage."""
+    north, _ = pair
+    shown = symfed("invite", "west", "--home", north, "--code-to", tmp_path / "code").stdout
+    given = ["--code-file", tmp_path / "code", "--home", tmp_path / "west"]
+    symfed("join", tmp_path / "none", *given, code=2)
+    symfed("join", "-", *given, code=3, input=shown)
+    assert "admitted 'west'" in symfed("pulse", "--home", north).stdout
+
+
+def test_a_federation_that_would_end_with_the_command_is_not_founded(tmp_path):
+    """A carrier in memory is gone when `create` has ended, so it is refused before anything is made."""
+    symfed("create", "f", "memory://f", "--home", tmp_path / "north", code=2)
+    assert not (tmp_path / "north").exists()
+
+
 def test_a_file_that_is_no_text_is_refused(pair, tmp_path):
     """Neither an invite nor a code nor a recovery key is read from a file of other bytes."""
     north, _ = pair
