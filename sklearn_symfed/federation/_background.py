@@ -11,11 +11,12 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import MethodType
+from typing import Protocol
 
 from sklearn_symfed.exceptions import FederationError, SymfedError
-from sklearn_symfed.federation._schedule import backoff, jittered
+from sklearn_symfed.federation._schedule import backoff, jittered, parse_schedule
 
-__all__ = ["Background"]
+__all__ = ["Background", "Interval"]
 
 _log = logging.getLogger("sklearn_symfed")
 
@@ -119,6 +120,29 @@ class Background:
                 return
             del step
             stop.wait(jittered(backoff(interval(), failures), random.random()))  # noqa: S311 - no secret
+
+
+class Scheduled(Protocol):
+    """Whoever pulses by a schedule."""
+
+    @property
+    def schedule(self) -> str:
+        """How often: "30s"."""
+        ...
+
+
+class Interval:
+    """The seconds between two pulses: as asked for, or as the roster now says; keeps its node from no garbage."""
+
+    def __init__(self, node: Scheduled, seconds: float | None) -> None:
+        self._node = weakref.ref(node)
+        self._seconds = seconds
+
+    def __call__(self) -> float:
+        node = self._node()
+        if self._seconds is not None or node is None:
+            return self._seconds or 1.0
+        return parse_schedule(node.schedule)
 
 
 def _bare(error: Exception) -> Exception:

@@ -24,7 +24,7 @@ from sklearn_symfed.exceptions import (
     TransportError,
 )
 from sklearn_symfed.federation import _account
-from sklearn_symfed.federation._background import Background
+from sklearn_symfed.federation._background import Background, Interval
 from sklearn_symfed.federation._differencing import Verdict
 from sklearn_symfed.federation._guard import Guard
 from sklearn_symfed.federation._inboxes import Inboxes
@@ -153,7 +153,7 @@ class Pulsing(Learning):
         """
         seconds = None if interval is None else parse_schedule(interval, "interval")
         with self._ready(kept=True):
-            self._background.start(_Interval(self, seconds))
+            self._background.start(Interval(self, seconds))
 
     def stop_pulsing(self) -> None:
         """End the background thread, after the pulse that it may be at; does nothing if there is none."""
@@ -391,20 +391,6 @@ class Pulsing(Learning):
             if words.get(name) is not self._saved_words.get(name):
                 store.set_word(name, words.get(name), now)
         self._saved_slots, self._saved_words = dict(slots), dict(words)
-
-
-class _Interval:
-    """The seconds between two pulses: as asked for, or as the roster now says; keeps its node from no garbage."""
-
-    def __init__(self, federation: Pulsing, seconds: float | None) -> None:
-        self._federation = weakref.ref(federation)
-        self._seconds = seconds
-
-    def __call__(self) -> float:
-        federation = self._federation()
-        if self._seconds is not None or federation is None:
-            return self._seconds or 1.0
-        return parse_schedule(federation.schedule)
 
 
 def first_seq(clock: Callable[[], float]) -> int:

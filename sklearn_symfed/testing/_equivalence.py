@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_symfed._identity import fitted_digests
@@ -99,7 +100,7 @@ def assert_federated_equals_central(
     """
     weight = {} if sample_weight is None else {"sample_weight": sample_weight}
     central = clone(estimator).fit(X, y, **weight)
-    columns, labels, target = _columns_of(estimator, X, y)
+    columns, labels, target = _columns_of(central, X, y)
     merged = federated_psrs(columns, labels, sample_weight=sample_weight, n_nodes=n_nodes, seed=seed)
     for node, psr in enumerate(merged):
         assert psr == merged[0], f"node {node} holds another state than node 0 although all have converged"
@@ -227,10 +228,13 @@ def _columns_of(estimator: Any, X: Any, y: Any) -> tuple[dict[str, Array], tuple
         columns = {f"x{i}": column for i, column in enumerate(np.asarray(X).T)}
     else:
         columns = {name: np.asarray(X[name]) for name in names}
-    if y is None or not (is_classifier(estimator) or is_regressor(estimator)):
+    if y is None or not (
+        is_classifier(estimator) or is_regressor(estimator) or get_tags(estimator).target_tags.required
+    ):
         return columns, None, None
     name = getattr(y, "name", None) or "y"
-    if is_classifier(estimator):
+    learned = getattr(estimator, "psr_", None)  # tells a transformer's classes from numbers
+    if is_classifier(estimator) or (learned is not None and learned.schema.classes is not None):
         labels = np.asarray(y)
         return columns, (name, labels.astype(str) if labels.dtype.kind == "O" else labels), name
     if np.ndim(y) == 1:

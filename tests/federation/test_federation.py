@@ -706,12 +706,12 @@ def test_schedules_are_followed_by_the_background(pair):
     a.set_schedule("1d")
     settle(pair)
     assert (a.schedule, b.schedule, b.status().schedule) == ("1d", "1d", "1d")
-    interval = pulsing_module._Interval(b, None)
+    interval = pulsing_module.Interval(b, None)
     assert interval() == 86400
     a.set_schedule("5m")
     settle(pair)
     assert interval() == 300
-    assert pulsing_module._Interval(b, 7.0)() == 7.0
+    assert pulsing_module.Interval(b, 7.0)() == 7.0
 
 
 def test_a_request_that_cannot_be_sent_leaves_no_membership(pair, monkeypatch):

@@ -17,7 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from sklearn_symfed.exceptions import FederationError, SettingError, TransportError
 from sklearn_symfed.federation.transports import open_transport
-from sklearn_symfed.federation.transports.nats import NatsTransport, member_of, rights_of, token_of
+from sklearn_symfed.federation.transports._nats_names import member_of, rights_of, token_of
+from sklearn_symfed.federation.transports.nats import NatsTransport
 from sklearn_symfed.testing import TransportTests
 from sklearn_symfed.testing._transports import drain
 from tests.servers._slow import SlowWay

@@ -1,8 +1,8 @@
 """``nats://host:port/federation``: a JetStream stream a federation, a durable consumer a member.
 
-Owns the names of streams, subjects and consumers, and which rights they need.  A stream of messages keeps each until
-all consumers have acknowledged it; a second one keeps what nobody could take in; an object store holds what is larger
-than the server takes at once (`_claim_check`).  Whose credentials are used says the environment (`_nats_session`).
+Owns what is asked of JetStream.  A stream of messages keeps each until all consumers have acknowledged it; a second one
+keeps what nobody could take in; an object store holds what is larger than the server takes at once (`_claim_check`).
+Names and rights are `_nats_names`; whose credentials are used says the environment (`_nats_session`).
 """
 
 from __future__ import annotations
@@ -11,24 +11,20 @@ import contextlib
 import io
 import json
 import logging
-import re
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from sklearn_symfed.exceptions import FormatError, SettingError, TransportError
-from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.exceptions import FormatError, TransportError
 from sklearn_symfed.federation.transports._claim_check import ClaimCheck
+from sklearn_symfed.federation.transports._nats_names import Names, member_of, place_of, rights_of, token_of
 from sklearn_symfed.federation.transports._nats_session import ApiError, Session
 from sklearn_symfed.federation.transports.base import Delivery, Transport
-from sklearn_symfed.federation.transports.directory import folder_of
 
 __all__ = ["NatsTransport", "rights_of"]
 
 _log = logging.getLogger("sklearn_symfed")
 
-_FEDERATION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _KEPT = 14 * 86_400
 """So many seconds a message waits for whoever does not read, as long as any cloud's queue keeps one."""
 _TRIES = 5
@@ -66,9 +62,9 @@ class NatsTransport(Transport):
         ack_deadline: float = 60.0,
     ) -> None:
         super().__init__(url, member, max_payload=max_payload)
-        address, federation = _place(url)
+        address, federation = place_of(url)
         self.ack_deadline = ack_deadline
-        self._names = _Names(federation)
+        self._names = Names(federation)
         self._me = token_of(self.member)
         self._held: dict[str, Any] = {}
         mine, admins = rights_of(federation, self.member), rights_of(federation, self.member, admin=True)
@@ -246,37 +242,10 @@ class NatsTransport(Transport):
         self._session.close()
 
 
-class _Names(NamedTuple):
-    """What things of a federation are called on the server."""
-
-    federation: str
-
-    @property
-    def stream(self) -> str:
-        return f"symfed_{self.federation}"
-
-    @property
-    def dead_stream(self) -> str:
-        return f"{self.stream}_dead"
-
-    @property
-    def objects(self) -> str:
-        return f"OBJ_{self.stream}"
-
-    def to_all(self, sender: str) -> str:
-        return f"symfed.{self.federation}.all.{sender}"
-
-    def to_one(self, recipient: str, sender: str) -> str:
-        return f"symfed.{self.federation}.to.{recipient}.{sender}"
-
-    def dead(self, member: str) -> str:
-        return f"symfed.{self.federation}.dead.{member}"
-
-
 class _Bucket:
     """The object store, as the claim check wants it."""
 
-    def __init__(self, session: Session, names: _Names) -> None:
+    def __init__(self, session: Session, names: Names) -> None:
         self._session = session
         self._names = names
         self._store: Any = None
@@ -332,75 +301,3 @@ class _Bucket:
             return [info.name for info in await (await self._opened()).list()]
         except NotFoundError:
             return []
-
-
-def token_of(member: str) -> str:
-    """Return a member's name as one token of a subject, from which the member can be told."""
-    return folder_of(member).removeprefix("inbox-")
-
-
-def member_of(token: str) -> str | None:
-    """Return the member whose token this is, or None if it is nobody's."""
-    try:
-        member = unquote(token, errors="strict")
-        return member if token_of(member) == token else None
-    except (UnicodeDecodeError, SettingError):
-        return None
-
-
-def rights_of(federation: str, member: str, *, admin: bool = False) -> dict[str, list[str]]:
-    """Return the subjects that a member has to be allowed to publish and subscribe to: the least that will do.
-
-    Parameters
-    ----------
-    federation : str
-        As in the URL.
-    member : str
-    admin : bool, default=False
-        Whether it founds the federation, or makes the inboxes of those whom it invites.
-    """
-    names, me = _Names(federation), token_of(check_name(member))
-    stream, objects = names.stream, names.objects
-    publish = [
-        names.to_all(me),
-        names.to_one("*", me),
-        names.dead(me),
-        f"$JS.API.CONSUMER.INFO.{stream}.{me}",
-        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{me}",
-        f"$JS.ACK.{stream}.{me}.>",
-        f"$JS.API.STREAM.INFO.{names.dead_stream}",
-        f"$O.{stream}.>",
-        f"$JS.API.STREAM.INFO.{objects}",
-        f"$JS.API.STREAM.PURGE.{objects}",
-        f"$JS.API.STREAM.MSG.GET.{objects}",
-        f"$JS.API.DIRECT.GET.{objects}.>",
-        f"$JS.API.CONSUMER.CREATE.{objects}",
-        f"$JS.API.CONSUMER.CREATE.{objects}.>",
-        f"$JS.API.CONSUMER.DELETE.{objects}.>",
-        "$JS.API.STREAM.NAMES",
-        "$JS.FC.>",
-    ]
-    if admin:
-        publish += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE") for name in (stream, objects)]
-        publish += [f"$JS.API.STREAM.CREATE.{names.dead_stream}", f"$JS.API.CONSUMER.NAMES.{stream}"]
-        publish += [f"$JS.API.CONSUMER.{verb}.{stream}.*" for verb in ("INFO", "DURABLE.CREATE", "DELETE")]
-    return {"publish": sorted(set(publish)), "subscribe": [f"_INBOX.{me}.>"]}
-
-
-def _place(url: str) -> tuple[str, str]:
-    """Return the server's address and the federation's name there."""
-    parts = urlsplit(url)
-    federation = parts.path.removeprefix("/")
-    try:
-        port = parts.port or 4222
-    except ValueError:
-        port = 0
-    host = parts.hostname or ""
-    wrong = parts.scheme != "nats" or not host or not port or "@" in parts.netloc
-    if wrong or parts.query or parts.fragment or not _FEDERATION.fullmatch(federation):
-        shown = url.replace(parts.netloc, "...") if "@" in parts.netloc else url
-        raise SettingError(
-            f"Got transport URL {shown!r}, but expected nats://host:port/federation, with a federation of letters, "
-            "digits, - and _; user and password come from the environment (NATS_USER, NATS_PASSWORD)."
-        )
-    return f"nats://{f'[{host}]' if ':' in host else host}:{port}", federation
