@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from sklearn_symfed import FederatedPSR, Schema
 from sklearn_symfed.cli._files import Batch, RowFile
 from sklearn_symfed.cli._session import AsJson, Home, answer, opened, pairs, say, split
-from sklearn_symfed.exceptions import DataError, FederationError, NothingLearnedError, SchemaError
+from sklearn_symfed.exceptions import DataError, FederationError, NotAMemberError, NothingLearnedError, SchemaError
 
 __all__ = ["forget", "known_schema", "learn"]
 
@@ -55,7 +55,7 @@ class Learned:
     known_batches: int = 0
 
     def __str__(self) -> str:
-        if not self.batches:
+        if self.known_batches and not (self.batches or self.dropped):
             return f"{self.file}: nothing new, its rows had been learned before"
         parts = [f"{self.rows:,} rows learned"]
         parts += [f"{self.dropped:,} dropped, which lack a value"] if self.dropped else []
@@ -140,6 +140,7 @@ def known_schema(node: FederatedPSR) -> Schema | None:
 def _learn(
     node: FederatedPSR, file: RowFile, columns: Sequence[str] | None, labels: str, bar: _Bar, *, drop_missing: bool
 ) -> Learned:
+    _require_columns(node)
     wanted, classes = _choose(node, file, columns)
     known = file.known(node.batches_)
     learned, mine = Learned(str(file.path)), []
@@ -171,13 +172,34 @@ def _choose(node: FederatedPSR, file: RowFile, columns: Sequence[str] | None) ->
     """Return the columns to read of a file, in the order in which the node knows them, and which holds labels."""
     schema = known_schema(node)
     classes = node.classes if isinstance(node.classes, str) else schema.classes if schema else None
-    if columns is None:
-        columns = file.names if schema is None else list(getattr(node, "feature_names_in_", schema.names))
-        unknown = [name for name in file.names if name not in columns and name != classes]
-        if unknown:
-            say(f"{file.path}: columns {unknown} are not learned here.")
-    chosen = [name for name in columns if name != classes]
+    asked = [name for name in (file.names if columns is None else columns) if name != classes]
+    chosen = asked if schema is None else list(getattr(node, "feature_names_in_", schema.names))
+    if columns is not None and sorted(asked) != sorted(chosen):
+        raise SchemaError(f"{file.path}: got columns {asked}, but expected those that are learned here, {chosen}.")
+    unknown = [name for name in asked if name not in chosen]
+    if unknown:
+        say(f"{file.path}: columns {unknown} are not learned here.")
     return [*chosen, *([classes] if classes else [])], classes
+
+
+def _require_columns(node: FederatedPSR) -> None:
+    """Let a node wait that gets its columns from a federation, before a file is read as if it had the choice.
+
+    Raises
+    ------
+    NothingLearnedError
+        If they are not known yet.
+    """
+    if known_schema(node) is not None:
+        return
+    try:
+        status = node.status()
+    except NotAMemberError:
+        return
+    if not node.is_member:
+        raise NothingLearnedError(f"The columns are not known yet: {status.pending}.")
+    if not any(member.name == status.member and member.role == "admin" for member in status.members):
+        raise NothingLearnedError("The federation has no columns yet: the first rows of an admin fix them; pulse.")
 
 
 def _kind_of_labels(node: FederatedPSR) -> str:

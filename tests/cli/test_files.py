@@ -114,6 +114,40 @@ def test_columns_are_chosen_and_matched_by_name(home, tmp_path):
     assert "no columns ['fare']" in symfed("learn", lacking, "--home", home, code=1).stderr
 
 
+def test_columns_that_are_known_may_be_named_in_any_order_and_no_others(home, tmp_path):
+    """`--columns` of a later file says the same columns, in whatever order; fewer or others are refused in words."""
+    symfed("learn", as_csv(table(0, 50), tmp_path / "a.csv"), "--classes", "late", "--home", home)
+    more = as_csv(table(50, 90), tmp_path / "more.csv")
+    for wrong in ("fare", "fare,distance,other", "fare,fare"):
+        said = symfed("learn", more, "--columns", wrong, "--home", home, code=1).stderr
+        assert "but expected those that are learned here, ['distance', 'fare']" in said
+    symfed("learn", more, "--columns", "late,fare,distance", "--home", home)
+    assert digest(home) == statistics(table(0, 90)).digest
+
+
+def test_a_file_without_rows_is_not_said_to_be_known(home, tmp_path):
+    """Where nothing was learned as there is nothing, or as all rows lack a value, that is said."""
+    symfed("learn", as_csv(table(0, 50), tmp_path / "a.csv"), "--classes", "late", "--home", home)
+    header = as_csv(table(0, 0), tmp_path / "header.csv")
+    assert symfed("learn", header, "--home", home).stdout == f"{header}: 0 rows learned\n"
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("distance,fare,late\n1,,yes\n")
+    said = symfed("learn", gaps, "--drop-missing", "--home", home).stdout
+    assert said == f"{gaps}: 0 rows learned, 1 dropped, which lack a value\n"
+
+
+def test_a_joiner_that_was_not_answered_yet_is_told_to_wait(home, tmp_path):
+    """Its columns come with the answer, so a file is not read before: 3, and whose answer is missing."""
+    south, invite, code = tmp_path / "south", tmp_path / "invite", tmp_path / "code"
+    symfed("invite", "south", "--home", home, "--to", invite, "--code-to", code)
+    symfed("join", invite, "--code-file", code, "--home", south, code=3)
+    rows = as_csv(table(0, 50), tmp_path / "a.csv")
+    assert "has not answered the request to join" in symfed("learn", rows, "--home", south, code=3).stderr
+    symfed("pulse", "--home", home)
+    symfed("pulse", "--home", south)
+    assert "the first rows of an admin fix them" in symfed("learn", rows, "--home", south, code=3).stderr
+
+
 @pytest.mark.parametrize(("columns", "expected"), [("", "got no columns"), ("fare,fare", "['fare'] more than once")])
 def test_columns_are_some_and_each_once(home, tmp_path, columns, expected):
     """`--columns` that names none, or one twice, is refused in words."""
