@@ -237,6 +237,15 @@ def test_graphical_lasso_does_not_depend_on_its_start(start, alpha, monkeypatch)
     assert fitted_digests(other) == fitted_digests(usual)
 
 
+def test_an_entry_that_is_zero_where_its_bound_is_met():
+    """An entry may be zero with its bound just met: it is an exact zero, whether it is held for one or not."""
+    precision = [[2, 1, 0], [1, 2, 1], [0, 1, 2]]
+    covariance = np.array([[6, -5, 1], [-5, 8, -5], [1, -5, 6]], dtype=object)  # of 8, less alpha = 1 / 8 by sign
+    found = _sparse_precision.sparse_precision((covariance, 8), Fraction(1, 8))
+    assert found[1].tolist() == floats(precision)
+    assert found[0].tolist() == floats(fraction_inverse(fractions(precision)))
+
+
 def test_graphical_lasso_refuses_what_has_no_solution():
     """A feature without variance has no precision; nor has one feature, or one row, anything between."""
     with pytest.raises(ValueError, match="without variance"):

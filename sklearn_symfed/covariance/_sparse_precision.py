@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 _MOST_SUPPORTS = 30
 _MOST_STEPS = 100
 _PROVEN_BITS = 100
+_ZERO_BITS = 90  # an entry of the scaled precision that is smaller is zero, its bound being met at the same time
 _NEAR = 1e-5
 _AWAY = 1e-9  # from zero, with the sign that an entry should have
 
@@ -223,6 +224,7 @@ class _Support:
         matrix = self._matrix(unknowns)
         inverse, size = matrix.inv(), len(self._signs)
         self._require_near(matrix, inverse)
+        unknowns = [arb(0) if abs(value) < arb((1, -_ZERO_BITS)) else value for value in unknowns]
         for row, column, value in zip(self._rows.tolist(), self._columns.tolist(), unknowns, strict=True):
             if row != column and value * int(self._signs[row, column]) < 0:
                 self.wrong[row, column] = 0

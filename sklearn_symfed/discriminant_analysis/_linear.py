@@ -57,6 +57,7 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
     scalings_ : ndarray of shape (n_features, rank)
         The entry of largest magnitude of each column is positive.
     explained_variance_ratio_ : ndarray of shape (n_components,)
+        Of the directions in their order; with shrinkage their sum may be negative, and so may be these.
     solver_ : str
         The rung of the ladder that answered: "cholesky" (float64, refined), "balls" or "rationals".
     condition_ : float
