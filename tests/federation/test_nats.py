@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import sys
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -159,6 +161,20 @@ def test_the_least_rights_are_enough(least):
         a.discard("b")
         with pytest.raises(TransportError, match=r"Got no inbox of 'b' at .*an admin who invites this member again"):
             open_end("b")
+
+
+def test_the_rights_in_the_docs_are_those(serve, monkeypatch):
+    """The configuration that the docs print lists these rights, and the server reads it."""
+    page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text("utf-8")
+    (block,) = re.findall(r"```conf\n(.*?)```", page, flags=re.DOTALL)
+    listed = [re.findall(r'"([^"]*)"', part) for part in re.findall(r"allow: \[(.*?)\]", block, flags=re.DOTALL)]
+    admin, member = rights_of("flights", "north", admin=True), rights_of("flights", "south")
+    expected = [admin["publish"], admin["subscribe"], member["publish"], member["subscribe"]]
+    assert list(map(sorted, listed)) == expected
+    server = serve(block)
+    monkeypatch.setenv("NATS_USER", "north")
+    monkeypatch.setenv("NATS_PASSWORD", "...")
+    NatsTransport(server.url("flights"), "north", create=True).close()
 
 
 @pytest.mark.parametrize(
