@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+import math
 
 from flint import arb
 from scipy.stats import chi2
@@ -41,10 +41,12 @@ def chi_square_quantile(probability: float, freedom: int) -> float:
        2019.
     """
     if probability in {0.0, 1.0}:
-        return inf if probability else 0.0
+        return math.inf if probability else 0.0
+    start = float(chi2.ppf(probability, freedom))
+    lost = 64 + math.ceil(2 * max(start, freedom))  # bits, in terms that cancel
     for bits in _BITS:
-        with precision(bits + 64):
-            rounded = to_float(_root(arb(probability), arb(freedom) / 2, float(chi2.ppf(probability, freedom)), bits))
+        with precision(bits + lost):
+            rounded = to_float(_root(arb(probability), arb(freedom) / 2, start, bits))
             if rounded is not None:
                 break
     assert rounded is not None, "no quantile of a rational probability lies at a midpoint between two floats"
@@ -53,7 +55,7 @@ def chi_square_quantile(probability: float, freedom: int) -> float:
 
 def _root(probability: arb, shape: arb, start: float, bits: int) -> arb:
     """Return a ball that holds the quantile, to about so many bits."""
-    x = arb(start) / 2
+    x = arb(start) / 2 if start else (probability * (shape + 1).gamma()) ** (1 / shape)  # the first term of the series
     for _ in range(_MOST_STEPS):
         wrong = x.gamma_lower(shape, regularized=1) - probability
         step = wrong / _density(x, shape)
@@ -63,7 +65,7 @@ def _root(probability: arb, shape: arb, start: float, bits: int) -> arb:
     width = x * arb((1, 8 - bits))
     below, above = x - width, x + width
     inside = below.gamma_lower(shape, regularized=1) < probability < above.gamma_lower(shape, regularized=1)
-    return 2 * arb(x, width) if inside else arb(0, inf)
+    return 2 * arb(x, width) if inside else arb(0, math.inf)
 
 
 def _density(x: arb, shape: arb) -> arb:
