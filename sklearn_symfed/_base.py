@@ -149,9 +149,18 @@ class FromStatistics(AffineStep):
         -------
         estimator : object
             Shares the fitted attributes; knows nothing of PSRs.
+
+        Raises
+        ------
+        DataTypeError
+            If it extends none.
         """
         check_is_fitted(self)
-        plain = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("sklearn."))
+        plain = _plain_class(type(self))
+        if plain is None:
+            raise DataTypeError(
+                f"Got a {type(self).__name__}, but expected one that extends an estimator of scikit-learn."
+            )
         params = {**self.get_params(deep=False), **self._plain_params()}  # type: ignore[attr-defined]
         estimator = plain()
         estimator.set_params(**{name: params[name] for name in estimator.get_params(deep=False) if name in params})
@@ -473,6 +482,12 @@ class TransformerFromStatistics(UnsupervisedFromStatistics):
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:  # noqa: ARG002
         self._target = None
         return PSR.from_rows(X, sample_weight=weight, **self._declared(feature_names(X)))
+
+
+def _plain_class(cls: type) -> type | None:
+    """Return the estimator of scikit-learn that a class extends."""
+    plain = (each for each in cls.__mro__ if each.__module__.startswith("sklearn.") and issubclass(each, BaseEstimator))
+    return next((each for each in plain if each is not BaseEstimator), None)
 
 
 # -- state -----------------------------------------------------------------------------------------------------------
