@@ -262,12 +262,10 @@ class FromStatistics(AffineStep):
         raise NotImplementedError
 
     def _declared(self, names: list[str]) -> dict[str, Any]:
-        """Return the decimals and ranges that rows are held to: those of what was learned before, or of the prior."""
-        known = getattr(self, "psr_", self.prior)
-        if known is None:
-            return {}
-        schema = known.schema.select(name for name in known.names if name in names)
-        return {"decimals": schema.decimals, "ranges": schema.ranges, "outside": schema.outside}
+        """Return what rows are held to: what was declared of those that were learned before, or of the prior."""
+        known, there = getattr(self, "psr_", self.prior), set(names)
+        declared = {} if known is None else known.schema.select(n for n in known.names if n in there).declared
+        return {**declared, "categories": ()}
 
     def _prior_for(self, learned: PSR) -> PSR:
         """Return the columns of `prior` that match what was learned."""

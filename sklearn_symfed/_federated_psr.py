@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,6 +32,7 @@ from sklearn_symfed.psr import (
     Schema,
     as_table,
     batches,
+    encoded_table,
     frame_names,
     is_stream,
     learn_rows,
@@ -47,6 +48,7 @@ _opening = threading.RLock()
 """Two threads that touch a node for the first time open its home once."""
 
 _OF_MERGED_ROWS = ("mean_", "var_", "scale_", "n_samples_seen_")
+_SAID_OF_COLUMNS = ("decimals", "ranges", "outside", "categories", "missing", "units")
 
 
 class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -68,6 +70,13 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         Columns whose numbers lie between two bounds, both included: ``{"fare_amount": (0, 500)}``.  None is no bound.
     outside : {"error", "drop"}, default="error"
         Whether rows outside of a range are refused, or left out and counted: `n_rows_dropped_`.
+    categories : iterable of str, or mapping of str to levels or None, default=None
+        Columns that hold categories, and their levels where these are declared, as in `Schema`.  None: columns of a
+        DataFrame that hold strings or are categorical.
+    missing : {"error", "listwise", "pairwise", "indicator"}, or mapping of str to these, default="error"
+        What becomes of missing values, as in `Schema`.
+    units : mapping of str to str, default=None
+        Columns of dates or durations, and what they are counted in, as in `Schema`.
     with_mean : bool, default=True
         Subtract the mean.
     with_std : bool, default=True
@@ -144,6 +153,9 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         "decimals": [Mapping, None],
         "ranges": [Mapping, None],
         "outside": [str],
+        "categories": [list, tuple, set, Mapping, None],
+        "missing": [str, Mapping],
+        "units": [Mapping, None],
         "with_mean": ["boolean"],
         "with_std": ["boolean"],
         "n_jobs": [int, None],
@@ -153,6 +165,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
 
     _store: Store
     _membership: Federation | None
+    _encoded: Schema  # of the features, when the fitted attributes were set
     _buffer: RowBuffer | None = None  # rows of a node without home or federation that wait to be learned
     _outdated = False  # whether the fitted attributes do not know of rows that wait, or waited
 
@@ -163,6 +176,9 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         decimals: Mapping[str, int] | None = None,
         ranges: Mapping[str, tuple[float | None, float | None]] | None = None,
         outside: str = "error",
+        categories: Iterable[str] | Mapping[str, Iterable[Any] | None] | None = None,
+        missing: str | Mapping[str, str] = "error",
+        units: Mapping[str, str] | None = None,
         with_mean: bool = True,
         with_std: bool = True,
         n_jobs: int | None = None,
@@ -173,6 +189,9 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         self.decimals = decimals
         self.ranges = ranges
         self.outside = outside
+        self.categories = categories
+        self.missing = missing
+        self.units = units
         self.with_mean = with_mean
         self.with_std = with_std
         self.n_jobs = n_jobs
@@ -341,8 +360,12 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         """
         check_is_fitted(self)
         X = self._features_of(X)
-        require_rows(X, "transform")
-        X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True)
+        if self._encoded.encodings:
+            validate_data(self, X, reset=False, skip_check_array=True)
+            X = encoded_table(X, self._encoded)
+        else:
+            require_rows(X, "transform")
+            X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True)
         if self.with_mean:
             X -= self.mean_
         if self.with_std:
@@ -363,8 +386,9 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         check_is_fitted(self)
         require_rows(X, "inverse_transform")
         X = check_array(X, dtype=FLOAT_DTYPES, copy=True)
-        if X.shape[1] != self.n_features_in_:
-            raise DataError(f"Got {X.shape[1]} columns, but expected {self.n_features_in_}.")
+        n_features = len(self._features())
+        if X.shape[1] != n_features:
+            raise DataError(f"Got {X.shape[1]} columns, but expected {n_features}.")
         if self.with_std:
             X *= self.scale_
         if self.with_mean:
@@ -469,13 +493,12 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
     def _declared(self, *, anew: bool) -> dict[str, Any]:
         """Return what may be in the columns: as declared, else as known, and a contradiction for others to refuse."""
         known = None if anew else self._known_schema()
-        declared = {"decimals": self.decimals, "ranges": self.ranges, "outside": self.outside}
-        if known is not None and self.decimals is None:
-            declared["decimals"] = known.decimals
-        if known is not None and self.ranges is None:
-            declared["ranges"] = known.ranges
-            declared["outside"] = known.outside if self.outside == "error" else self.outside
-        return declared
+        declared = {name: getattr(self, name) for name in _SAID_OF_COLUMNS}
+        if known is None:
+            return declared
+        said = known.declared
+        unsaid = [name for name, value in declared.items() if value is None or value == "error"]
+        return {**declared, **{name: said[name] for name in unsaid if name != "outside" or self.ranges is None}}
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, anew: bool = False
@@ -489,7 +512,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
                 raise DataError("Got sample_weight with a PSR, but expected none: a PSR holds the weights of its rows.")
             beside = [] if y is None else column_names(y)
             X.select(beside)
-            return X, 0, [name for name in X.names if name not in beside] if first else None
+            return X, 0, [name for name in X.schema.columns if name not in beside] if first else None
         X = as_table(X)
         features: list[str] = []
         psr, n_dropped = learn_rows(
@@ -534,7 +557,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
 
     def _wait(self, buffer: RowBuffer, X: Any, y: Any) -> bool:
         """Keep a few rows, checked, to be learned together with more; False if they are to be learned at once."""
-        undeclared = self.classes is None and self.decimals is None and self.ranges is None and self.outside == "error"
+        undeclared = all(getattr(self, name) in (None, "error") for name in ("classes", *_SAID_OF_COLUMNS))
         if y is None and undeclared and buffer.take(X):
             pass
         elif isinstance(X, PSR) or is_stream(X) or not 0 < _length(X) <= buffer.few or not self._declares(buffer):
@@ -557,7 +580,8 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         known = buffer.schema
         ranges = [(None, "error"), (None, known.outside), (known.ranges, known.outside)]
         return (
-            self.decimals in (None, known.decimals)
+            all(getattr(self, name) in (None, "error") for name in ("categories", "missing", "units"))
+            and self.decimals in (None, known.decimals)
             and (self.ranges, self.outside) in ranges
             and self.classes in (None, True, known.classes)
         )
@@ -594,11 +618,12 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
             return self
         self._known_classes = psr.schema.classes
         if not hasattr(self, "n_features_in_"):
-            self._adopt(list(psr.names))
+            self._adopt(list(psr.schema.columns))
         if psr.n_rows == 0:
             for name in _OF_MERGED_ROWS:
                 self.__dict__.pop(name, None)
             return self
+        self._encoded = psr.schema.of_columns(self._columns())
         moments = psr.moments().select(self._features())
         scale = moments.standard_deviation()
         self.n_samples_seen_ = psr.n_rows
@@ -607,16 +632,37 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         self.scale_ = np.where(scale == 0, 1.0, scale) if self.with_std else None
         return self
 
-    def _features(self) -> list[str]:
+    def _columns(self) -> list[str]:
+        """Return the columns of rows that are features."""
         return list(getattr(self, "feature_names_in_", generated_names(self.n_features_in_)))
 
-    @property
-    def _beside(self) -> list[str]:
-        return list(self.psr_.drop(self._features()).names)
+    def _features(self) -> list[str]:
+        """Return the numeric columns that features have become."""
+        return list(self._encoded.names)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns of transformed rows.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            The names of the features, to be checked.
+
+        Returns
+        -------
+        ndarray of str of shape (n_features_out,)
+            Those of the features; a column of categories becomes an indicator of each level, ``column=level``.
+        """
+        names = super().get_feature_names_out(input_features)
+        return np.array(self._features(), dtype=object) if self._encoded.encodings else names
+
+    def _passing(self) -> Sequence[str]:
+        return self.psr_.drop(self._columns()).names
 
     def _affine(self) -> tuple[Array, Sequence[Any]]:
-        scale = self.scale_ if self.with_std else np.ones(self.n_features_in_)
-        return centred(np.diag(1 / scale), self.mean_ if self.with_mean else np.zeros(self.n_features_in_))
+        ones = np.ones(len(self._features()))
+        scale, mean = self.scale_ if self.with_std else None, self.mean_ if self.with_mean else None
+        return centred(np.diag(ones if scale is None else ones / scale), 0 * ones if mean is None else mean)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mean_")

@@ -39,7 +39,8 @@ def centred(matrix: Array, mean: Array) -> tuple[Array, list[Fraction]]:
     """
     means = [Fraction(value) for value in mean.tolist()]
     columns = matrix.T.tolist()
-    return matrix, [-sum(m * Fraction(a) for m, a in zip(means, column, strict=True) if a) for column in columns]
+    zero = Fraction(0)
+    return matrix, [-sum((m * Fraction(a) for m, a in zip(means, column, strict=True)), zero) for column in columns]
 
 
 class AffineStep:
@@ -49,7 +50,6 @@ class AffineStep:
     of two below the line.
     """
 
-    _beside: Sequence[str]  # columns of the PSR that it was fitted from which were no features, as y said
     _features: Callable[[], list[str]]
     _affine: Callable[[], tuple[Array, Sequence[Any]]]
 
@@ -67,7 +67,7 @@ class AffineStep:
         check_is_fitted(self)
         if not hasattr(self, "_affine"):
             raise DataTypeError(f"transform of {type(self).__name__} needs rows, but got a PSR: it is not affine.")
-        features, beside = self._features(), getattr(self, "_beside", ())
+        features, beside = self._features(), self._passing()
         unknown = [name for name in psr.names if name not in {*features, *beside}]
         if unknown:
             raise SchemaError(
@@ -76,6 +76,10 @@ class AffineStep:
             )
         matrix, offset = self._affine()
         return psr.affine(features, matrix, offset, self._names_out(matrix.shape[1]))
+
+    def _passing(self) -> Sequence[str]:
+        """Return the columns of the PSR that it was fitted from which were no features, as y said."""
+        return getattr(self, "_beside", ())
 
     def _names_out(self, count: int) -> list[str]:
         """Return the names of transformed columns: those of an array unless frames were asked for."""

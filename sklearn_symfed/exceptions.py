@@ -22,6 +22,8 @@
     └── TransportError (ConnectionError)  the carrier failed; nothing was lost, try again
         └── PayloadTooLargeError        the message exceeds what this carrier takes
 
+    PairwiseWarning (UserWarning)       covariances of pairs that are there were changed to be those of some rows
+
 A leaf also inherits the builtin that a caller would catch.  Messages say what was got and what was expected; they
 never hold a value of a row, a key or a payload.
 """
@@ -43,6 +45,7 @@ __all__ = [
     "InviteError",
     "NotAMemberError",
     "NothingLearnedError",
+    "PairwiseWarning",
     "PayloadTooLargeError",
     "SchemaError",
     "SettingError",
@@ -127,3 +130,7 @@ class TransportError(SymfedError, ConnectionError):
 
 class PayloadTooLargeError(TransportError):
     """A message exceeds the largest payload that the carrier takes."""
+
+
+class PairwiseWarning(UserWarning):
+    """Covariances of pairs that are there are not positive semi-definite; the message says what was done."""

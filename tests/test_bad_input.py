@@ -20,6 +20,7 @@ from sklearn_symfed.exceptions import (
     DataTypeError,
     FederationError,
     ForgetError,
+    HomeInUseError,
     SchemaError,
     StoreError,
     TransportError,
@@ -80,7 +81,7 @@ _ROWS = {
         "decimals={'dose'",
     ),
     "strings as objects": (lambda: _with("fee", f"{_CANARY}"), DataTypeError, "column 'fee'"),
-    "dates": (lambda: _rows().assign(fee=pd.Timestamp("2024-01-01")), DataTypeError, "days since"),
+    "dates": (lambda: _rows().assign(fee=pd.Timestamp("2024-01-01")), DataTypeError, "as to days: .* or declare units"),
     "complex numbers": (lambda: _rows().assign(fee=1j), DataTypeError, "[Cc]omplex"),
     "extended precision": (lambda: _rows().assign(fee=np.ones(30, np.longdouble)), DataTypeError, "float64"),
     "a sparse matrix": (lambda: (sparse.csr_matrix(np.ones((5, 3))), [True] * 5), TypeError, "[Ss]parse"),
@@ -189,7 +190,7 @@ _CALLS = {
     "a file in place of the directory": (_join_file, TransportError, "folder that exists"),
     "a directory that cannot be written": (_create_unwritable, TransportError, "Permission denied"),
     "a home that holds other files": (_home_of_other_files, StoreError, "other files"),
-    "a home that is in use": (_home_in_use, StoreError, "in use"),
+    "a home that is in use": (_home_in_use, HomeInUseError, "in use"),
 }
 
 

@@ -153,8 +153,9 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
         psr = psr.without_ranges()  # whoever knows two states can subtract them, whatever was declared
         for release in _worth_comparing(turnover, earlier):
             old = release.load().without_ranges()
-            if old.schema == psr.schema and old != psr:
-                reasons += _too_close(guard, psr, turnover, release, old)
+            if not old.schema.differences(psr.schema) and old != psr:
+                new, old = (each.as_stored() for each in psr.aligned(old))  # levels may have come or gone
+                reasons += _too_close(guard, new, turnover, release, old)
     return Verdict(tuple(reasons))
 
 

@@ -169,6 +169,7 @@ def shortcomings(guard: Guard, psr: PSR) -> list[Reason]:
     ``(sum of weights)**2 / sum of squared weights``, at most their number, and that number where all weights are one.
     """
     found: list[Reason] = []
+    psr = psr.as_stored()  # what says where a value was there tells of rows, too
     total = psr.moments()
     if total.n_rows and guard.rows:
         found += _too_few("rows", None, weighed_rows(total), guard.rows, "wait for more rows")

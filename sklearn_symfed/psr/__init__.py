@@ -16,8 +16,10 @@ from sklearn_symfed.psr._columns import (
     without_column,
     without_rows,
 )
+from sklearn_symfed.psr._encode import encoded_table
+from sklearn_symfed.psr._encodings import level_name
 from sklearn_symfed.psr._labels import Label, encode_labels, kind_of_labels, sorted_labels
-from sklearn_symfed.psr._levels import MOST_LEVELS, level_name, levels_by_column
+from sklearn_symfed.psr._levels import MOST_LEVELS, levels_by_column
 from sklearn_symfed.psr._moments import Moments, quotient
 from sklearn_symfed.psr._psr import PSR, learn_rows
 from sklearn_symfed.psr._schema import Schema, normalised
@@ -35,6 +37,7 @@ __all__ = [
     "batches",
     "column_at",
     "encode_labels",
+    "encoded_table",
     "frame_names",
     "is_stream",
     "kind_of_labels",

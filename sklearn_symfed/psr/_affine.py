@@ -55,8 +55,12 @@ class AffineMap:
         self, schema: Schema, columns: Sequence[str], matrix: Array, offset: Sequence[Any], names: Sequence[str]
     ) -> None:
         places = schema.positions(columns)
-        rest = [name for name in schema.names if name not in set(columns)]
-        taken = sorted(set(names) & {*rest, schema.classes})
+        partly = [name for name in columns if name in schema.observed]
+        if partly:
+            msg = f"Got columns {partly} that have no value in some rows, whose images are not known: leave them out."
+            raise SchemaError(msg)
+        kept = schema.select(schema.names_without(columns), schema.classes)
+        taken = sorted(set(names) & {*kept.stored, kept.classes})
         if taken:
             msg = f"Got columns {taken} beside those that are transformed, whose images are called so: rename them."
             raise SchemaError(msg)
@@ -65,19 +69,18 @@ class AffineMap:
             raise DataError(msg)
         digits = [schema.decimals.get(name, 0) for name in columns]
         most = max(digits, default=0)
-        kept = {name: schema.decimals[name] for name in rest if name in schema.decimals}
-        self.schema = Schema([*names, *rest], schema.classes, {**(dict.fromkeys(names, most) if most else {}), **kept})
+        self.schema = kept.behind(names, dict.fromkeys(names, most) if most else {})
         # on the grid a column of k decimals is multiplied by 10**k, so an image of `most` gets what is missing
         entries = {(0, 0): Fraction(1)}
         for j, value in enumerate(offset):
             entries[0, 1 + j] = Fraction(value) * 10**most
         for place, row, own in zip(places, matrix.tolist(), digits, strict=True):
             entries.update({(1 + place, 1 + j): Fraction(value) * 10 ** (most - own) for j, value in enumerate(row)})
-        for j, place in enumerate(schema.positions(rest)):
+        for j, place in enumerate(schema.places(kept)):
             entries[1 + place, 1 + len(names) + j] = Fraction(1)
         unit = max(value.denominator for value in entries.values())  # all are powers of two
         self._shift = unit.bit_length() - 1
-        self._map = fmpz_mat(len(schema.names) + 1, len(self.schema.names) + 1)
+        self._map = fmpz_mat(len(schema.stored) + 1, len(self.schema.stored) + 1)
         for (i, j), value in entries.items():
             self._map[i, j] = value.numerator * (unit // value.denominator)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,7 @@ class RowBuffer:
         DataError, SchemaError
             If they cannot.
         """
-        known = self.schema
-        declared: dict[str, Any] = {"decimals": known.decimals, "ranges": known.ranges, "outside": known.outside}
-        rows = within(read_rows(X, y, classes=classes, **declared))
+        rows = within(read_rows(X, y, classes=classes, **self.schema.declared))
         if rows.n_rows:
             rows.check()
         return rows
@@ -142,7 +141,7 @@ class RowBuffer:
                 block = np.frombuffer(b"".join(self._plain), self._dtype).reshape(-1, len(self.schema.names))
                 groups.append([Rows(self.schema, len(block), (block,))])
             if groups:
-                parts = (PSR(rows.schema, learn(rows, n_jobs)) for rows in map(joined, groups))
+                parts = (PSR(rows.schema, learn(rows, n_jobs), rows.n_incomplete) for rows in map(joined, groups))
                 receive(sum(parts, PSR.zero(self.schema)), n_dropped=self._n_dropped)
                 self._plain, self._others, self._n_plain, self._n_others, self._n_dropped = [], [], 0, 0, 0
             self._closed = close
@@ -150,4 +149,4 @@ class RowBuffer:
 
 def _owned(rows: Rows) -> Rows:
     """Return rows that do not change when the arrays do that they were read from."""
-    return Rows(rows.schema, rows.n_rows, tuple(block.copy() for block in rows.blocks), rows.labels, rows.codes)
+    return replace(rows, blocks=tuple(block.copy() for block in rows.blocks))

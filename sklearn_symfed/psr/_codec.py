@@ -9,7 +9,12 @@
     canonical (the digest is its SHA-256):
       header  u32 length, then msgpack [sorted names, decimals, class column or nil]; decimals are [] or the digits of
               each column, nil where none are declared.  Where there are ranges, three entries follow: whether rows
-              outside are dropped, and the lower and the upper bound of each column, float64, nil where there is none
+              outside are dropped, and the lower and the upper bound of each column, float64, nil where there is none.
+              Where columns hold other things than numbers, or values may be missing, these three are there (bounds are
+              [] without ranges) and two more: how many rows were left out as incomplete, and for each such column, by
+              name, [name, what becomes of missing values, unit or nil, "numbers" or, of levels, "declared" or "open",
+              levels].
+              Names are then those of all numeric columns that the state has
       cells   u32 count, then for each, by ascending label:
         label    u16 length, then msgpack label (nil without class column)
         frame    exponent i16, width u16: two's complement of the shortest width in bytes that holds every entry, in
@@ -36,6 +41,15 @@ import msgpack
 import numpy as np
 
 from sklearn_symfed.exceptions import DataError, FormatError
+from sklearn_symfed.psr._encodings import (
+    MISSING,
+    MOST_OPEN_LEVELS,
+    UNITS,
+    Encoding,
+    level_text,
+    observed_name,
+    sorted_levels,
+)
 from sklearn_symfed.psr._labels import MAX_LABEL_BYTES, MAX_LABELS, Label, as_label, sorted_labels
 from sklearn_symfed.psr._layout import packed_length, selection
 from sklearn_symfed.psr._limbs import Limbs, shortest, signs
@@ -54,13 +68,14 @@ _UNBOUNDED = (-math.inf, math.inf)
 Cells = dict[Label | None, Limbs]
 
 
-def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
+def canonical_bytes(schema: Schema, cells: Cells, n_incomplete: int = 0) -> bytes:
     """Return the bytes that the digest is taken of; they do not depend on the order of columns."""
-    names = sorted(schema.names)
-    if cells and tuple(names) != schema.names:
-        index = selection(len(names), schema.positions(names))
+    names = sorted(schema.stored)
+    if cells and tuple(names) != schema.stored:
+        place = {name: position for position, name in enumerate(schema.stored)}
+        index = selection(len(names), [place[name] for name in names])
         cells = {label: state.take(index) for label, state in cells.items()}
-    header = _packed_header(schema, names)
+    header = _packed_header(schema, names, n_incomplete)
     out = [struct.pack("<I", len(header)), header, struct.pack("<I", len(cells))]
     for label in cells if None in cells else sorted_labels(label for label in cells if label is not None):
         state = cells[label]
@@ -69,13 +84,25 @@ def canonical_bytes(schema: Schema, cells: Cells) -> bytes:
     return b"".join(out)
 
 
-def _packed_header(schema: Schema, names: list[str]) -> bytes:
-    decimals, ranges = schema.decimals, schema.ranges
+def _packed_header(schema: Schema, names: list[str], n_incomplete: int) -> bytes:
+    decimals, ranges, encodings = schema.decimals, schema.ranges, schema.encodings
     header: list[Any] = [names, [decimals.get(name) for name in names] if decimals else [], schema.classes]
     if ranges:
         bounds = [[None if math.isinf(end) else end for end in ranges.get(name, _UNBOUNDED)] for name in names]
         header += [schema.outside == "drop", *zip(*bounds, strict=True)]
+    elif encodings:
+        header += [False, [], []]
+    if encodings:
+        columns = [
+            [name, encoding.missing, encoding.unit, _kind_of(encoding), encoding.levels or ()]
+            for name, encoding in sorted(encodings.items())
+        ]
+        header += [n_incomplete, columns]
     return bytes(msgpack.packb(header))
+
+
+def _kind_of(encoding: Encoding) -> str:
+    return "numbers" if encoding.levels is None else "declared" if encoding.declared else "open"
 
 
 def _packed_state(state: Limbs, n_columns: int) -> Iterator[bytes]:
@@ -90,9 +117,11 @@ def _packed_state(state: Limbs, n_columns: int) -> Iterator[bytes]:
 
 def most_bytes(schema: Schema) -> int:
     """Return how many bytes a PSR of some columns can take: whoever knows the columns need not expand more."""
-    columns = sum(len(name.encode()) + 32 for name in (*schema.names, schema.classes or ""))
-    cell = 16 + _MAX_PACKED_LABEL + _MAX_WIDTH * packed_length(len(schema.names))
-    return 64 + 2 * len(schema.names) + columns + cell * (1 if schema.classes is None else MAX_LABELS)
+    new = MOST_OPEN_LEVELS * sum(encoding.open for encoding in schema.encodings.values())
+    size = len(schema.stored) + new
+    columns = sum(2 * len(name.encode()) + 64 for name in (*schema.stored, *schema.columns, schema.classes or ""))
+    cell = 16 + _MAX_PACKED_LABEL + _MAX_WIDTH * packed_length(size)
+    return 128 + 2 * size + columns + 3 * new * MAX_NAME_BYTES + cell * (1 if schema.classes is None else MAX_LABELS)
 
 
 def digest_of(canonical: bytes) -> str:
@@ -102,15 +131,15 @@ def digest_of(canonical: bytes) -> str:
 
 def encode(schema: Schema, canonical: bytes) -> bytes:
     """Put the order of columns in front of canonical bytes."""
-    place = {name: position for position, name in enumerate(sorted(schema.names))}
-    order = np.array([place[name] for name in schema.names], dtype="<u2")
+    place = {name: position for position, name in enumerate(sorted(schema.stored))}
+    order = np.array([place[name] for name in schema.stored], dtype="<u2")
     if np.array_equal(order, np.arange(len(order))):
         order = order[:0]
     return MAGIC + struct.pack("<HH", VERSION, len(order)) + order.tobytes() + canonical
 
 
-def decode(data: bytes) -> tuple[Schema, Cells]:
-    """Read what `encode` wrote.
+def decode(data: bytes) -> tuple[Schema, Cells, int]:
+    """Read what `encode` wrote, and how many rows were left out as incomplete.
 
     Raises
     ------
@@ -126,11 +155,11 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
         msg = f"Got a PSR of format {version}, but this release of sklearn-symfed reads format {VERSION}."
         raise FormatError(msg + (" Install a newer release." if version > VERSION else ""))
     order = reader.array("<u2", reader.number("<H", "number of columns"), "order of columns")
-    schema = _read_header(reader, order)
+    schema, n_incomplete = _read_header(reader, order)
     cells: Cells = {}
     for _ in range(reader.number("<I", "number of classes", MAX_LABELS)):
         label = _read_label(reader, schema)
-        state = _read_state(reader, len(schema.names))
+        state = _read_state(reader, len(schema.stored))
         if cells and not _ascending(next(reversed(cells)), label):
             msg = "Got a PSR whose class labels are not ascending, or not of one kind."
             raise FormatError(msg)
@@ -139,7 +168,7 @@ def decode(data: bytes) -> tuple[Schema, Cells]:
     if cells and len(order):
         index = selection(len(order), order.tolist())
         cells = {label: state.take(index) for label, state in cells.items()}
-    return schema, cells
+    return schema, cells, n_incomplete
 
 
 def _ascending(first: Any, second: Any) -> bool:
@@ -177,24 +206,47 @@ def _framed(planes: np.ndarray[Any, np.dtype[np.uint8]], first: int, width: int)
     return whole
 
 
-def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> Schema:
-    size = reader.number("<I", "header length", 64 + (MAX_NAME_BYTES + 32) * (MAX_COLUMNS + 1))
+def _read_header(reader: _Reader, order: np.ndarray[Any, Any]) -> tuple[Schema, int]:
+    size = reader.number("<I", "header length", 64 + 3 * (MAX_NAME_BYTES + 32) * (MAX_COLUMNS + 1))
     header = reader.take(size, "header")
     names, digits, classes, *rest = _unpack(header, _header)
+    n_incomplete, found = rest[3:] or (0, [])
     try:
         places = order.tolist() if len(order) else range(len(names))
         if sorted(set(names)) != names or sorted(places) != [*range(len(names))]:
             raise ValueError  # noqa: TRY301
         if places == sorted(places):  # a list: written though the columns are sorted
             raise ValueError  # noqa: TRY301
-        decimals = {name: found for name, found in zip(names, digits, strict=False) if found is not None}
-        schema = Schema([names[place] for place in places], classes, decimals, *_read_ranges(names, *rest))
-        if _packed_header(schema, sorted(schema.names)) != header:
+        decimals = {name: each for name, each in zip(names, digits, strict=False) if each is not None}
+        encodings = {column: _read_encoding(*said) for column, *said in found}
+        stored = [names[place] for place in places]
+        columns = _columns_of(stored, encodings)
+        ranges, outside = _read_ranges(names, *rest[:3])
+        schema = Schema.of_encodings(columns, classes, decimals, ranges, outside, encodings)
+        if list(schema.stored) != stored or _packed_header(schema, sorted(stored), n_incomplete) != header:
             raise ValueError  # noqa: TRY301
     except (TypeError, ValueError):
         msg = "Got a PSR whose header does not list sorted, distinct columns and a class column."
         raise FormatError(msg) from None
-    return schema
+    return schema, n_incomplete
+
+
+def _read_encoding(missing: Any, unit: Any, kind: Any, levels: list[Any]) -> Encoding:
+    encoding = Encoding(None if kind == "numbers" else tuple(levels), kind == "declared", missing, unit)
+    known = missing in MISSING and unit in {None, *UNITS} and kind == _kind_of(encoding)
+    if not known or (kind == "declared" and not levels) or (kind == "numbers" and levels) or (unit and levels):
+        raise ValueError
+    if tuple(levels) != sorted_levels(level_text(level) for level in levels if isinstance(level, str)):
+        raise ValueError
+    return encoding
+
+
+def _columns_of(stored: list[str], encodings: dict[str, Encoding]) -> list[str]:
+    """Return the columns of rows in the order in which theirs stand in a state."""
+    owner = {name: column for column, encoding in encodings.items() for name in encoding.names(column)}
+    masks = {observed_name(column) for column, encoding in encodings.items() if encoding.missing == "pairwise"}
+    found = dict.fromkeys(owner.get(name, name) for name in stored if name not in masks)
+    return [*found, *(column for column in sorted(encodings) if column not in found)]
 
 
 def _read_ranges(
@@ -228,13 +280,24 @@ def _header(unpacker: msgpack.Unpacker) -> list[Any]:
             raise ValueError
         return found
 
-    length = size([3, 6])
+    length = size([3, 6, 8])
     names = [unpacker.unpack() for _ in range(size(range(MAX_COLUMNS + 1)))]
     digits = [unpacker.unpack() for _ in range(size([0, len(names)]))]
     header = [names, digits, unpacker.unpack()]
-    if length == 3:
-        return header
-    return [*header, unpacker.unpack(), *([unpacker.unpack() for _ in range(size([len(names)]))] for _ in range(2))]
+    if length > 3:
+        few = [len(names)] if length == 6 else [0, len(names)]
+        header += [unpacker.unpack(), *([unpacker.unpack() for _ in range(size(few))] for _ in range(2))]
+    if length > 6:
+        header.append(unpacker.unpack())
+        if type(header[-1]) is not int or header[-1] < 0:
+            raise ValueError
+        header.append([_encoding(unpacker, size, len(names)) for _ in range(size(range(1, MAX_COLUMNS + 1)))])
+    return header
+
+
+def _encoding(unpacker: msgpack.Unpacker, size: Callable[[Container[int]], int], most: int) -> list[Any]:
+    size([5])
+    return [*(unpacker.unpack() for _ in range(4)), [unpacker.unpack() for _ in range(size(range(most + 1)))]]
 
 
 def _unpack(data: memoryview, read: Callable[[msgpack.Unpacker], Any] = msgpack.Unpacker.unpack) -> Any:

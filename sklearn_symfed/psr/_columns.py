@@ -7,7 +7,7 @@ is refused.  Messages name columns and row positions, never values.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._decimals import decimal_as_float
-from sklearn_symfed.psr._schema import normalised
+from sklearn_symfed.psr._declared import normalised
 
 __all__ = [
     "EXACT_IN_FLOAT64",
@@ -24,8 +24,10 @@ __all__ = [
     "as_numbers",
     "as_table",
     "column_at",
+    "columns_in",
     "frame_names",
     "name_of",
+    "names_in",
     "not_finite",
     "plain_array",
     "plain_table",
@@ -103,6 +105,31 @@ def without_column(frame: Any, name: str) -> Any:
 def without_rows(frame: Any) -> Any:
     """Return the columns of a DataFrame, empty."""
     return frame.slice(0, 0) if _is_arrow(frame) else frame[:0]
+
+
+def names_in(data: Any, prefix: str, leave_out: str | None = None) -> list[str]:
+    """Return the names of the columns that `read_columns` returns; parameters are those of it."""
+    if _is_frame(data):
+        names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
+        return [name for name in names if leave_out is None or normalised(name) != leave_out]
+    what = prefix.upper() if prefix == "x" else prefix
+    array = plain_array(data, what)
+    if prefix == "y" and array.ndim == 1:
+        return [name_of(data) or "y"]
+    return [f"{prefix}{i}" for i in range(plain_table(array, what).shape[1])]
+
+
+def columns_in(data: Any, prefix: str, leave_out: str | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield the columns of a table, or a single target, by name; parameters are those of `read_columns`."""
+    if _is_frame(data):
+        names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
+        for position, name in enumerate(names):
+            if leave_out is None or normalised(name) != leave_out:
+                yield name, column_at(data, position)
+        return
+    names = names_in(data, prefix)
+    array = plain_array(data, prefix)
+    yield from zip(names, [array] if array.ndim == 1 else array.T, strict=True)
 
 
 def read_columns(
@@ -214,11 +241,11 @@ def as_numbers(array: Array, name: str, digits: int | None = None) -> Array:
     advice = {
         "f": "extended precision would be rounded: convert to float64 yourself",
         "c": "Complex data not supported",
-        "U": "strings are no numbers: encode them, or declare the column as classes",
-        "T": "strings are no numbers: encode them, or declare the column as classes",
+        "U": "strings are no numbers: declare the column in categories, as classes, or encode it",
+        "T": "strings are no numbers: declare the column in categories, as classes, or encode it",
         "S": "bytes are no numbers",
-        "M": "convert dates first, for instance to days since a fixed day: (s - epoch) / np.timedelta64(1, 'D')",
-        "m": "convert durations first, for instance to seconds: s / np.timedelta64(1, 's')",
+        "M": "convert dates first, as to days: (s - epoch) / np.timedelta64(1, 'D'), or declare units={column: 'D'}",
+        "m": "convert durations first, as to seconds: s / np.timedelta64(1, 's'), or declare units={column: 's'}",
     }.get(kind, "expected numbers")
     msg = f"Got column {name!r} of dtype {array.dtype}, but expected bool, integer or float up to 64 bits; {advice}."
     raise DataTypeError(msg)

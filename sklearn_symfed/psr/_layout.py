@@ -13,7 +13,7 @@ import numpy as np
 
 from sklearn_symfed.psr._limbs import Limbs
 
-__all__ = ["impossibility", "packed_length", "rows_of", "selection"]
+__all__ = ["impossibility", "packed_length", "rows_of", "selected", "selection"]
 
 Index = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -24,14 +24,24 @@ def packed_length(n_columns: int) -> int:
 
 
 def selection(n_columns: int, columns: list[int]) -> Index:
-    """Return where the entries of a packed state over `columns`, a selection of `n_columns`, stand in the whole one."""
+    """Return where the entries of a packed state over `columns`, a selection of `n_columns`, stand in the whole one.
+
+    A column -1 is one of zeros; its entries stand behind the last one.
+    """
     size = n_columns + 1
-    place = np.zeros((size, size), dtype=np.intp)
+    place = np.full((size + 1, size + 1), packed_length(n_columns), dtype=np.intp)
     rows, cols = np.triu_indices(size)
     place[rows, cols] = place[cols, rows] = np.arange(2, 2 + len(rows))
-    chosen = np.array([0, *(column + 1 for column in columns)])
+    chosen = np.array([0, *(column + 1 if column >= 0 else size for column in columns)])
     rows, cols = np.triu_indices(len(chosen))
     return np.concatenate([[0, 1], place[chosen[rows], chosen[cols]]])
+
+
+def selected(state: Limbs, n_columns: int, columns: list[int]) -> Limbs:
+    """Return the packed state over a selection of columns; -1 is a column of zeros."""
+    if min(columns, default=0) < 0:
+        state = state.within(state.length + 1, 0)
+    return state.take(selection(n_columns, columns))
 
 
 def rows_of(state: Limbs) -> int:

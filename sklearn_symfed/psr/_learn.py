@@ -38,7 +38,7 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
     tasks: list[Task] = []
     for label, members in groups.items():
         size = rows.n_rows if members is None else len(members)
-        height = CHUNK_ROWS if rows.in_place and members is None else _copied_rows(len(rows.schema.names))
+        height = CHUNK_ROWS if rows.in_place and members is None else _copied_rows(len(rows.schema.stored))
         pieces = [slice(start, min(start + height, size)) for start in range(0, size, height)]
         tasks += [(label, piece if members is None else members[piece]) for piece in pieces]
     n_parts = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
@@ -55,7 +55,7 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
         raise rows.complain(tasks) from None
     cells: Cells = {}
     for label, members in groups.items():
-        grams = [part[label] for part in parts if label in part] or [ExactGram(len(rows.schema.names))]
+        grams = [part[label] for part in parts if label in part] or [ExactGram(len(rows.schema.stored))]
         for gram in grams[1:]:
             grams[0].merge(gram)
         weights = rows.weights if rows.weights is None or members is None else rows.weights[members]
@@ -89,7 +89,7 @@ def _learn_share(rows: Rows, tasks: list[Task]) -> dict[Label | None, ExactGram]
     gram: ExactGram | None = None
     for label, chunk in tasks:
         if gram is None or label not in grams:
-            grams[label] = gram = ExactGram(len(rows.schema.names), gram.settle() if gram else None)
+            grams[label] = gram = ExactGram(len(rows.schema.stored), gram.settle() if gram else None)
         x, low, split, integers = rows.chunk(chunk)
         weights = None if rows.weights is None else rows.weights[chunk]
         for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):

@@ -1,23 +1,15 @@
-"""Categories as columns: an indicator of each level, called ``column=level``, which is one where a row has it.
-
-Owns what these columns are called and how they are grouped.
-"""
+"""Categories that are numbered from zero, found by the names of their indicators."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from sklearn_symfed.exceptions import SchemaError
-from sklearn_symfed.psr._schema import MAX_COLUMNS
+from sklearn_symfed.psr._declared import MAX_COLUMNS
 
-__all__ = ["MOST_LEVELS", "level_name", "levels_by_column"]
+__all__ = ["MOST_LEVELS", "levels_by_column"]
 
 MOST_LEVELS = MAX_COLUMNS
-
-
-def level_name(column: str, level: int) -> str:
-    """Return what the indicator of a level of a column is called."""
-    return f"{column}={level}"
 
 
 def levels_by_column(names: Iterable[str]) -> dict[str, dict[int, str]]:

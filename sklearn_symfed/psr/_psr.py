@@ -19,15 +19,17 @@ from sklearn_symfed.psr import _codec
 from sklearn_symfed.psr._affine import AffineMap
 from sklearn_symfed.psr._files import read_file, write_file
 from sklearn_symfed.psr._labels import Label, sorted_labels
-from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selection
+from sklearn_symfed.psr._layout import impossibility, packed_length, rows_of, selected
 from sklearn_symfed.psr._learn import learn
 from sklearn_symfed.psr._limbs import Limbs
 from sklearn_symfed.psr._moments import Moments
 from sklearn_symfed.psr._outside import within
+from sklearn_symfed.psr._pairwise import PairwiseMoments
 from sklearn_symfed.psr._ranges import Range, range_in_words
 from sklearn_symfed.psr._rows import Rows, read_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
+from sklearn_symfed.psr._vocabulary import without_empty_levels
 
 __all__ = ["PSR", "learn_rows"]
 
@@ -54,6 +56,8 @@ class PSR:
         Number of rows; repetitions by integer weights count.
     labels : tuple of bool, int or str
         Class labels that occur, sorted.
+    n_incomplete : int
+        Rows that were left out as a value was missing, where ``missing="listwise"`` was declared.
     digest : str
         SHA-256 of the canonical bytes, which do not depend on the order of columns.
 
@@ -69,10 +73,13 @@ class PSR:
 
     _schema: Schema
     _cells: _codec.Cells
+    n_incomplete: int
 
-    def __init__(self, schema: Schema, cells: _codec.Cells) -> None:
+    def __init__(self, schema: Schema, cells: _codec.Cells, n_incomplete: int = 0) -> None:
         sorted_labels(label for label in cells if label is not None)  # one kind only
-        self.__dict__.update(_schema=schema, _cells={label: state for label, state in cells.items() if state})
+        cells = {label: state for label, state in cells.items() if state}
+        schema, cells = without_empty_levels(schema, cells)
+        self.__dict__.update(_schema=schema, _cells=cells, n_incomplete=n_incomplete)
 
     # -- making ------------------------------------------------------------------------------------------------------
 
@@ -86,6 +93,9 @@ class PSR:
         decimals: Mapping[str, int] | None = None,
         ranges: Mapping[str, Range] | None = None,
         outside: str = "error",
+        categories: Iterable[str] | Mapping[str, Iterable[Any] | None] | None = None,
+        missing: str | Mapping[str, str] = "error",
+        units: Mapping[str, str] | None = None,
         sample_weight: Any = None,
         n_jobs: int | None = None,
     ) -> PSR:
@@ -110,6 +120,13 @@ class PSR:
             bound.
         outside : {"error", "drop"}, default="error"
             Whether rows outside of a range are refused, or left out: ``len(X) - psr.n_rows`` were.
+        categories : iterable of str, or mapping of str to levels or None, default=None
+            Columns that hold categories, as in `Schema`.  None: those of a DataFrame that hold strings or are
+            categorical, with the levels that occur.
+        missing : {"error", "listwise", "pairwise", "indicator"}, or mapping of str to these, default="error"
+            What becomes of missing values, as in `Schema`.
+        units : mapping of str to str, default=None
+            Columns of dates or durations, and what they are counted in, as in `Schema`.
         sample_weight : array-like of shape (n_samples,), default=None
             Integers repeat a row exactly; floats weigh it, and it counts as one row.  Weight zero leaves a row out.
         n_jobs : int, default=None
@@ -123,8 +140,9 @@ class PSR:
         SchemaError
             If names occur twice, or the class column is missing.
         """
-        declared = {"classes": classes, "decimals": decimals, "ranges": ranges, "outside": outside}
-        return learn_rows(X, y, sample_weight, n_jobs, **declared)[0]
+        declared = {"decimals": decimals, "ranges": ranges, "outside": outside}
+        kinds = {"categories": categories, "missing": missing, "units": units}
+        return learn_rows(X, y, sample_weight, n_jobs, classes=classes, **declared, **kinds)[0]
 
     @classmethod
     def zero(cls, schema: Schema) -> PSR:
@@ -151,7 +169,7 @@ class PSR:
 
     @cached_property
     def _canonical(self) -> bytes:
-        return _codec.canonical_bytes(self._schema, self._cells)
+        return _codec.canonical_bytes(self._schema, self._cells, self.n_incomplete)
 
     @cached_property
     def digest(self) -> str:
@@ -160,11 +178,18 @@ class PSR:
     @cached_property
     def _total(self) -> Limbs:
         states = iter(self._cells.values())
-        return sum(states, next(states, Limbs.zeros(packed_length(len(self.names)))))
+        return sum(states, next(states, Limbs.zeros(packed_length(len(self._schema.stored)))))
 
     def moments(self) -> Moments:
-        """Return the exact moments of all rows."""
-        return Moments.from_limbs(self._schema, self._total)
+        """Return the exact moments of all rows; those of pairs where ``missing="pairwise"`` was declared."""
+        schema = self._schema
+        if not schema.observed:
+            return Moments.from_limbs(schema, self._total)
+        return PairwiseMoments(schema, Moments.from_limbs(schema.as_stored(), self._total))
+
+    def as_stored(self) -> PSR:
+        """Return all statistics there are, as those of plain columns, those that say where a value was among them."""
+        return PSR(self._schema.as_stored(), self._cells) if self._schema.encodings else self
 
     def by_class(self) -> dict[Label, PSR]:
         """Return the PSR of each class, by ascending label.
@@ -177,7 +202,7 @@ class PSR:
         if self._schema.classes is None:
             msg = "Got a PSR without class column, but expected one: declare it when learning (classes=...)."
             raise SchemaError(msg)
-        schema = self._schema.select(self.names)
+        schema = self._schema.without_classes()
         return {label: PSR(schema, {None: self._cells[label]}) for label in self.labels}
 
     # -- algebra -----------------------------------------------------------------------------------------------------
@@ -185,49 +210,67 @@ class PSR:
     def __add__(self, other: object) -> PSR:
         if not isinstance(other, PSR):
             return self if isinstance(other, int) and other == 0 else NotImplemented  # 0 is the start of sum()
-        schema = self._schema
+        schema, mine = self._schema, self
         if other._schema is not schema or schema.classes is not None:
-            other = self._matched(other)
-        cells = self._cells.copy()
+            mine, other = self.aligned(other)
+            schema = mine._schema
+        cells = mine._cells.copy()
         for label, state in other._cells.items():
             cells[label] = cells[label] + state if label in cells else state
-        return _trusted(schema, cells)
+        return _trusted(schema, cells, self.n_incomplete + other.n_incomplete)
 
     __radd__ = __add__
 
     def __sub__(self, other: object) -> PSR:
         if not isinstance(other, PSR):
             return NotImplemented
-        cells = self._cells.copy()
-        for label, state in self._matched(other)._cells.items():
+        mine, other = self.aligned(other)
+        cells, n_incomplete = mine._cells.copy(), self.n_incomplete - other.n_incomplete
+        for label, state in other._cells.items():
             rest = cells.pop(label, Limbs.zeros(state.length)) - state
-            wrong = impossibility(rest, len(self.names))
+            wrong = impossibility(rest, len(mine._schema.stored))
+            wrong = "a negative number of rows that were left out" if n_incomplete < 0 else wrong
             if wrong:
                 where = "" if label is None else " of one class"
                 msg = f"Cannot forget rows that were never learned: {wrong}{where} would remain. Nothing was changed."
                 raise ForgetError(msg)
             if rows_of(rest):
                 cells[label] = rest
-        return _trusted(self._schema, cells)
+        if mine._schema.encodings:
+            return PSR(mine._schema, cells, n_incomplete)  # levels may have gone
+        return _trusted(mine._schema, cells)
 
-    def _matched(self, other: PSR) -> PSR:
-        """Return another PSR with its columns in the order of this one, if labels are of one kind."""
+    def aligned(self, other: PSR) -> tuple[PSR, PSR]:
+        """Return this PSR and another over the columns of both, levels among them, in this one's order.
+
+        Raises
+        ------
+        SchemaError
+            If the columns do not match, or labels are of two kinds.
+        """
         schema = self._schema
         if schema.classes is not None and other._schema.classes is not None:
             ours, theirs = self._cells, other._cells
             if ours.keys() != theirs.keys() or type(next(iter(ours), None)) is not type(next(iter(theirs), None)):
                 sorted_labels([*self.labels, *other.labels])  # the keys True and 1 would be one
-        return other._in_order_of(schema)
+        if schema.encodings:
+            schema = schema.with_levels_of(other._schema)
+        return self._in_order_of(schema), other._in_order_of(schema)
 
     def _in_order_of(self, schema: Schema) -> PSR:
         if self._schema is schema:
             return self
-        if self._schema == schema and self._schema.names == schema.names:
+        if self._schema == schema and self._schema.columns == schema.columns:
             self.__dict__["_schema"] = schema  # one object from now on, which the next sum sees at a glance
             return self
         schema.require_match(self._schema)
-        index = selection(len(self.names), self._schema.positions(schema.names))
-        return PSR(schema, {label: state.take(index) for label, state in self._cells.items()})
+        return _trusted(schema, self._placed(schema), self.n_incomplete)
+
+    def _placed(self, schema: Schema, cells: _codec.Cells | None = None) -> _codec.Cells:
+        """Return states over the columns of another schema; what is not here is zero."""
+        size, places = len(self._schema.stored), self._schema.places(schema)
+        found = self._cells if cells is None else cells
+        return {label: selected(state, size, places) for label, state in found.items()}
 
     def select(self, names: Iterable[str]) -> PSR:
         """Return the statistics of some columns, in the order given; the class column stays if it is named.
@@ -242,10 +285,8 @@ class PSR:
         wanted = [normalised(name) for name in names]
         classes = self._schema.classes if self._schema.classes in wanted else None
         schema = self._schema.select([name for name in wanted if name != classes], classes)
-        index = selection(len(self.names), self._schema.positions(schema.names))
-        if classes is None:
-            return PSR(schema, {None: self._total.take(index)})
-        return PSR(schema, {label: state.take(index) for label, state in self._cells.items()})
+        cells: _codec.Cells = {None: self._total} if classes is None else self._cells
+        return PSR(schema, self._placed(schema, cells), self.n_incomplete)
 
     def without_ranges(self) -> PSR:
         """Return the statistics of the same rows, which match those of rows for which no range was declared."""
@@ -260,11 +301,12 @@ class PSR:
             If a name is unknown.
         """
         unwanted = {normalised(name) for name in ([names] if isinstance(names, str) else names)}
-        every = [*self.names, *([] if self._schema.classes is None else [self._schema.classes])]
-        if unwanted - set(every):
-            msg = f"Got unknown columns {sorted(unwanted - set(every))}, but expected some of {every}."
+        classes = [] if self._schema.classes is None else [self._schema.classes]
+        unknown = sorted(unwanted - {*self.names, *self._schema.columns, *classes})
+        if unknown:
+            msg = f"Got unknown columns {unknown}, but expected some of {[*self.names, *classes]}."
             raise SchemaError(msg)
-        return self.select([name for name in every if name not in unwanted])
+        return self.select([*self._schema.names_without(unwanted), *(name for name in classes if name not in unwanted)])
 
     def with_zeros(self, names: Iterable[str], decimals: Mapping[str, int] | None = None) -> PSR:
         """Return the statistics of the same rows with further columns, which are zero in every row.
@@ -288,12 +330,9 @@ class PSR:
         >>> seen.with_zeros(["x1"]) == PSR.from_rows([[1.0, 0.0], [0.0, 0.0]])
         True
         """
-        old = self._schema.without_ranges()  # a zero may lie outside
+        old = self._schema.without_ranges().as_stored()  # a zero may lie outside
         schema = Schema([*old.names, *names], old.classes, {**old.decimals, **(decimals or {})})
-        length = packed_length(len(old.names))
-        source = np.full(packed_length(len(schema.names)), length)  # beyond the last entry, where a zero stands
-        source[selection(len(schema.names), list(range(len(old.names))))] = np.arange(length)
-        return PSR(schema, {label: state.within(length + 1, 0).take(source) for label, state in self._cells.items()})
+        return PSR(schema, self._placed(schema), self.n_incomplete)
 
     def affine(
         self, columns: Sequence[str], matrix: Any, offset: Any = None, names: Sequence[str] | None = None
@@ -338,7 +377,7 @@ class PSR:
             msg = f"Got a matrix of shape {matrix.shape}, but expected {len(columns), len(names)}."
             raise DataError(msg)
         image = AffineMap(self._schema, columns, matrix, [0.0] * len(names) if offset is None else offset, names)
-        return PSR(image.schema, {label: image(state) for label, state in self._cells.items()})
+        return PSR(image.schema, {label: image(state) for label, state in self._cells.items()}, self.n_incomplete)
 
     # -- value -------------------------------------------------------------------------------------------------------
 
@@ -405,13 +444,17 @@ class PSR:
         FormatError
             If the bytes are anything else, of an unknown version, or describe statistics that no rows have.
         """
-        schema, cells = _codec.decode(bytes(memoryview(data)))
+        schema, cells, n_incomplete = _codec.decode(bytes(memoryview(data)))
         for state in cells.values():
-            wrong = impossibility(state, len(schema.names))
+            wrong = impossibility(state, len(schema.stored))
             if wrong:
                 msg = f"Got a PSR that no rows can have: {wrong}."
                 raise FormatError(msg)
-        return cls(schema, cells)
+        psr = cls(schema, cells, n_incomplete)
+        if psr._schema != schema:
+            msg = "Got a PSR with levels that no row has, but expected none."
+            raise FormatError(msg)
+        return psr
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the PSR to a file, whole or not at all, with a checksum by which `load` finds damage.
@@ -454,7 +497,7 @@ def learn_rows(
             raise DataError(msg)
         return _learn_stream(pieces(X, **declared), n_jobs)
     rows = within(read_rows(X, y, sample_weight=sample_weight, **declared))
-    return PSR(rows.schema, learn(rows, n_jobs)), rows.n_dropped
+    return PSR(rows.schema, learn(rows, n_jobs), rows.n_incomplete), rows.n_dropped
 
 
 def _learn_stream(stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> tuple[PSR, int]:
@@ -462,7 +505,7 @@ def _learn_stream(stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> tup
     n_dropped = 0
     for first, rows in stream:
         with counted_from(first):
-            part = PSR(rows.schema, learn(rows, n_jobs))
+            part = PSR(rows.schema, learn(rows, n_jobs), rows.n_incomplete)
             total = part if total is None else total + part
             n_dropped += rows.n_dropped
         del rows  # before the next is asked for
@@ -483,10 +526,11 @@ def _asking_estimator() -> str:
     return "An array"
 
 
-def _trusted(schema: Schema, cells: _codec.Cells) -> PSR:
+def _trusted(schema: Schema, cells: _codec.Cells, n_incomplete: int = 0) -> PSR:
     """Return the PSR of labels of one kind and of states of at least one row, without a look at them."""
     psr = _new(PSR)
     attributes = psr.__dict__
     attributes["_schema"] = schema
     attributes["_cells"] = cells
+    attributes["n_incomplete"] = n_incomplete
     return psr

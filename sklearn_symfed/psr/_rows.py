@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -19,16 +19,21 @@ from sklearn_symfed.psr._columns import (
     as_numbers,
     as_table,
     column_at,
+    columns_in,
     frame_names,
     name_of,
+    names_in,
     not_finite,
     plain_array,
     read_columns,
 )
 from sklearn_symfed.psr._decimals import no_decimal, scale_and_mark, scale_floats, scale_integers
+from sklearn_symfed.psr._declared import checked_decimals, normalised
+from sklearn_symfed.psr._encode import encode_column, holds_categories, missing_in, values_where
+from sklearn_symfed.psr._encodings import NUMERIC, Encoding, checked_encodings
 from sklearn_symfed.psr._labels import Label, encode_labels
 from sklearn_symfed.psr._ranges import Range
-from sklearn_symfed.psr._schema import Schema, checked_decimals, normalised
+from sklearn_symfed.psr._schema import Schema
 
 __all__ = ["Chunk", "Rows", "read_rows"]
 
@@ -88,6 +93,8 @@ class Rows:
         Rows that were read and are not among these.
     n_dropped : int
         The same, but repetitions count.
+    n_incomplete : int
+        Those of them where a value was missing.
     """
 
     schema: Schema
@@ -99,6 +106,7 @@ class Rows:
     kept: Array | None = None
     n_left_out: int = 0
     n_dropped: int = 0
+    n_incomplete: int = 0
 
     @property
     def n_read(self) -> int:
@@ -116,7 +124,7 @@ class Rows:
             return Chunk(_taken(self.blocks[0], rows))
         parts = [_taken(block, rows) for block in self.blocks]
         n_rows = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows)
-        x = np.empty((n_rows, len(self.schema.names)), order="C" if self._by_rows else "F")
+        x = np.empty((n_rows, len(self.schema.stored)), order="C" if self._by_rows else "F")
         low: list[Array] = []
         split: list[int] = []
         start = 0
@@ -149,7 +157,7 @@ class Rows:
 
     def _scaled_integers(self, part: Array, start: int, rows: slice | Array) -> Array:
         """Return integers, those that are declared to be decimals times a power of ten."""
-        digits = [self.schema.decimals.get(name) for name in self.schema.names[start : start + part.shape[1]]]
+        digits = [self.schema.decimals.get(name) for name in self.schema.stored[start : start + part.shape[1]]]
         if not any(digits):
             return part
         scaled = part.astype(np.uint64 if part.dtype.kind == "u" else np.int64)
@@ -165,7 +173,7 @@ class Rows:
     def _runs(self) -> list[Run]:
         """Neighbouring columns of floats of one type that are declared to have as many decimals."""
         dtypes = [block.dtype for block in self.blocks for _ in range(block.shape[1])]
-        kinds = [(self.schema.decimals.get(name), each) for name, each in zip(self.schema.names, dtypes, strict=True)]
+        kinds = [(self.schema.decimals.get(name), each) for name, each in zip(self.schema.stored, dtypes, strict=True)]
         stops = np.cumsum([len(list(run)) for _, run in itertools.groupby(kinds)]).tolist()
         runs = [Run(slice(a, b), *kinds[a]) for a, b in itertools.pairwise([0, *stops])]
         return [run for run in runs if run.digits is not None and run.dtype.kind == "f"]
@@ -173,7 +181,7 @@ class Rows:
     @cached_property
     def _by_rows(self) -> bool:
         """Whether chunks lie in memory as the only block does, row by row; else they lie column by column."""
-        alike = not self._runs or self._runs[0].columns == slice(0, len(self.schema.names))
+        alike = not self._runs or self._runs[0].columns == slice(0, len(self.schema.stored))
         return alike and len(self.blocks) == 1 and bool(self.blocks[0].strides[0] >= self.blocks[0].strides[1])
 
     @cached_property
@@ -193,7 +201,7 @@ class Rows:
         row, column = (int(index) for index in np.argwhere(wrong)[0])
         position, name, value = (
             self._position(rows, row),
-            self.schema.names[first + column],
+            self.schema.stored[first + column],
             values[row, column],
         )
         if not np.isfinite(value):
@@ -203,6 +211,32 @@ class Rows:
     def _position(self, rows: slice | Array, row: int) -> int:
         """Return where one of some rows stood among those that were read."""
         return int((np.arange(self.n_rows) if self.kept is None else self.kept)[rows][row])
+
+    def column(self, name: str) -> Array:
+        """Return one of the columns of a state."""
+        position = self.schema.stored.index(name)
+        for block in self.blocks:
+            if position < block.shape[1]:
+                break
+            position -= block.shape[1]
+        return block[:, position]  # type: ignore[no-any-return]
+
+    def without(self, some: Array) -> Rows:
+        """Return the rows without some of them."""
+        stay = np.ones(self.n_rows, bool)
+        stay[some] = False
+        chosen, weights = np.flatnonzero(stay), self.weights
+        dropped = len(some) if weights is None or weights.dtype.kind == "f" else sum(weights[some].tolist())
+        return replace(
+            self,
+            n_rows=len(chosen),
+            blocks=tuple(block.take(chosen, axis=0) for block in self.blocks),  # faster than block[stay]
+            codes=None if self.codes is None else self.codes[chosen],
+            weights=None if weights is None else weights[chosen],
+            kept=chosen if self.kept is None else self.kept[chosen],
+            n_left_out=self.n_left_out + len(some),
+            n_dropped=self.n_dropped + dropped,
+        )
 
     def check(self) -> None:
         """Raise unless every value can be learned.
@@ -236,7 +270,7 @@ class Rows:
                 found = self._position(rows, row), column, float(x[row, column])
                 first = found if first is None or found[0] < first[0] else first
         position, column, value = first or (0, 0, np.nan)
-        return not_finite("NaN" if np.isnan(value) else "infinity", self.schema.names[column], position)
+        return not_finite("NaN" if np.isnan(value) else "infinity", self.schema.stored[column], position)
 
 
 def read_rows(
@@ -247,6 +281,9 @@ def read_rows(
     decimals: Mapping[str, int] | None = None,
     ranges: Mapping[str, Range] | None = None,
     outside: str = "error",
+    categories: Any = None,
+    missing: Any = "error",
+    units: Any = None,
     sample_weight: Any = None,
 ) -> Rows:
     """Read rows, their target columns or labels, and their weights; what is outside of a range is among them.
@@ -261,8 +298,8 @@ def read_rows(
         True: `y` holds class labels.  A name: that column of `X`, or `y` where `X` has none of that name.
     decimals : mapping of str to int, default=None
         Digits after the point of the columns that hold decimals.
-    ranges, outside
-        As in `Schema`.
+    ranges, outside, categories, missing, units
+        As in `Schema`; where `categories` is None, columns of a DataFrame that hold strings hold categories.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Raises
@@ -292,21 +329,100 @@ def read_rows(
             msg = "Got classes=True and no y, but expected y to hold the class labels."
             raise SchemaError(msg)
         class_name, labels, y = name_of(y) or "y", y, None
-    n_rows, names, blocks = read_columns(X, "x", in_frame, decimals)
-    if not names and labels is None:
+    table = _Table(X, y, in_frame)
+    modes, skips = _modes(missing, class_name)
+    encodings = checked_encodings(tuple(map(normalised, table.names)), categories, modes, units)
+    if categories is None:
+        encodings = table.with_guessed(encodings)
+    n_rows, blocks, encodings, incomplete = table.read(encodings, decimals)
+    if not table.names and labels is None:
         msg = f"Found array with 0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required."
         raise DataError(msg)
-    if y is not None:
-        _, target_names, targets = read_columns(y, "y", None, decimals)
-        names, blocks = names + target_names, blocks + targets
-    schema = Schema(names, class_name, decimals, ranges, outside)
-    found, codes = ((), None) if labels is None else encode_labels(labels)
+    schema = Schema.of_encodings(table.names, class_name, decimals, ranges or {}, outside, encodings)
+    if labels is not None and skips:
+        unlabelled = missing_in(labels)
+        incomplete = unlabelled if incomplete is None else incomplete | unlabelled
+    found, codes = ((), None) if labels is None else _encoded_labels(labels, incomplete)
     weights = None if sample_weight is None else _read_weights(sample_weight, n_rows)
     for what, array in (*(("y", block) for block in blocks), ("the labels", codes)):
         if array is not None and len(array) != n_rows:
             msg = f"Got {n_rows} rows in X and {len(array)} in {what}, but expected as many."
             raise DataError(msg)
-    return Rows(schema, n_rows, tuple(blocks), found, codes, weights)
+    rows = Rows(schema, n_rows, tuple(blocks), found, codes, weights)
+    return rows if incomplete is None or not incomplete.any() else _complete(rows, incomplete)
+
+
+def _modes(missing: Any, classes: str | None) -> tuple[Any, bool]:
+    """Return what is declared of missing values, and whether rows without a label are left out."""
+    if not isinstance(missing, Mapping):
+        return missing, missing == "listwise"
+    return {name: mode for name, mode in missing.items() if name != classes}, missing.get(classes) == "listwise"
+
+
+def _encoded_labels(labels: Any, incomplete: Array | None) -> tuple[tuple[Label, ...], Array]:
+    """Return the labels that occur, and which each row has; that of an incomplete row means nothing."""
+    if incomplete is None or not incomplete.any():
+        return encode_labels(labels)
+    codes = np.zeros(len(incomplete), dtype=np.intp)
+    if incomplete.all():
+        return (), codes
+    found, codes[~incomplete] = encode_labels(values_where(labels, ~incomplete))
+    return found, codes
+
+
+def _complete(rows: Rows, incomplete: Array) -> Rows:
+    some = np.flatnonzero(incomplete)
+    kept = rows.without(some)
+    weights = rows.weights
+    left_out = len(some) if weights is None else np.count_nonzero(weights[some])
+    n_incomplete = sum(weights[some].tolist()) if weights is not None and weights.dtype.kind == "i" else left_out
+    return replace(kept, n_dropped=int(n_incomplete), n_incomplete=int(n_incomplete))
+
+
+class _Table:
+    """Features and, beside them, targets: columns by name."""
+
+    def __init__(self, X: Any, y: Any, leave_out: str | None) -> None:
+        self._parts = [(X, "x", leave_out), *([] if y is None else [(y, "y", None)])]
+        self.names = [name for part in self._parts for name in names_in(*part)]
+
+    def with_guessed(self, encodings: dict[str, Encoding]) -> dict[str, Encoding]:
+        """Return encodings with those of columns of a DataFrame that hold strings, of which nothing is declared."""
+        found = dict(encodings)
+        for data, prefix, leave_out in self._parts:
+            if frame_names(data) is None:
+                continue
+            for name, column in columns_in(data, prefix, leave_out):
+                key = normalised(name)
+                plain = found.get(key, NUMERIC)
+                if plain.levels is None and plain.unit is None and holds_categories(column):
+                    found[key] = replace(plain, levels=())
+        return found
+
+    def read(
+        self, encodings: dict[str, Encoding], decimals: dict[str, int]
+    ) -> tuple[int, list[Array], dict[str, Encoding], Array | None]:
+        """Return the number of rows, the blocks of a state, what was found, and which rows are to be left out."""
+        n_rows: int | None = None
+        blocks: list[Array] = []
+        masks: list[Array] = []
+        found, incomplete = dict(encodings), None
+        for part in self._parts:
+            if not any(normalised(name) in encodings for name in names_in(*part)):
+                size, _, arrays = read_columns(*part, decimals)
+                n_rows, blocks = size if n_rows is None else n_rows, blocks + arrays
+                continue
+            for name, column in columns_in(*part):
+                key = normalised(name)
+                encoded = encode_column(column, name, encodings.get(key, NUMERIC), decimals.get(key))
+                n_rows, blocks = len(column) if n_rows is None else n_rows, blocks + encoded.blocks
+                if key in encodings:
+                    found[key] = encoded.encoding
+                if encoded.missing is not None and encoded.encoding.missing == "listwise":
+                    incomplete = encoded.missing if incomplete is None else incomplete | encoded.missing
+                if encoded.missing is not None and encoded.encoding.missing == "pairwise":
+                    masks.append((~encoded.missing).astype(np.int8)[:, None])
+        return n_rows or 0, blocks + masks, found, incomplete
 
 
 def _taken(block: Array, rows: slice | Array) -> Array:

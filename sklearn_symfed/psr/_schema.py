@@ -2,71 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
 
 from sklearn_symfed.exceptions import SchemaError
+from sklearn_symfed.psr._declared import MAX_COLUMNS, MAX_DECIMALS, MAX_NAME_BYTES, checked_decimals, normalised
+from sklearn_symfed.psr._encodings import NUMERIC, Encoding, checked_encodings, observed_name
 from sklearn_symfed.psr._ranges import Range, checked_range, range_in_words, require_decimal_bounds
 
 __all__ = ["MAX_COLUMNS", "MAX_DECIMALS", "MAX_NAME_BYTES", "Schema", "checked_decimals", "normalised"]
-
-MAX_COLUMNS = 65_535
-MAX_DECIMALS = 15
-MAX_NAME_BYTES = 4_096
-
-
-def normalised(name: object) -> str:
-    """Return a name in Unicode's composed form (NFC), in which equal-looking names are equal.
-
-    Raises
-    ------
-    SchemaError
-        If it is no string, is empty, or exceeds `MAX_NAME_BYTES` bytes of UTF-8.
-    """
-    if not isinstance(name, str):
-        msg = f"Got a column name of type {type(name).__name__}, but expected str."
-        raise SchemaError(msg)
-    name = unicodedata.normalize("NFC", str.__str__(name))  # a subclass becomes the plain string
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        msg = "Got a column name that holds lone surrogates, but expected valid Unicode."
-        raise SchemaError(msg) from None
-    if not 0 < size <= MAX_NAME_BYTES:
-        msg = f"Got a column name of {size} bytes, but expected 1 to {MAX_NAME_BYTES}."
-        raise SchemaError(msg)
-    return name
-
-
-def checked_decimals(decimals: Mapping[str, int] | None) -> dict[str, int]:
-    """Return the declared digits after the point, by composed name.
-
-    Raises
-    ------
-    SchemaError
-        If `decimals` is no mapping of distinct names to integers from 0 to `MAX_DECIMALS`.
-    """
-    if decimals is None:
-        return {}
-    if not isinstance(decimals, Mapping):
-        msg = f"Got decimals of type {type(decimals).__name__}, but expected a mapping as {{'fare_amount': 2}}."
-        raise SchemaError(msg)
-    declared: dict[str, int] = {}
-    for key, digits in decimals.items():
-        name = normalised(key)
-        if name in declared:
-            msg = f"Got decimals of column {name!r} twice, but expected distinct names."
-            raise SchemaError(msg)
-        if isinstance(digits, bool) or not isinstance(digits, Integral) or not 0 <= digits <= MAX_DECIMALS:
-            what = f"{digits}" if isinstance(digits, Integral) else f"type {type(digits).__name__}"
-            msg = f"Got decimals of {what} for column {name!r}, but expected an integer from 0 to {MAX_DECIMALS}."
-            raise SchemaError(msg)
-        declared[name] = int(digits)
-    return declared
 
 
 def _checked_ranges(ranges: Mapping[str, Range] | None) -> dict[str, Range]:
@@ -88,7 +35,7 @@ def _checked_ranges(ranges: Mapping[str, Range] | None) -> dict[str, Range]:
 
 @dataclass(frozen=True, init=False)
 class Schema:
-    """Names of numeric columns, what may be in them, and the name of the column that holds class labels.
+    """Names of columns, what may be in them, and the name of the column that holds class labels.
 
     Columns are matched by name; their order fixes the order of fitted features and nothing else.  Two schemas are
     equal when they describe the same columns, in whatever order.
@@ -96,7 +43,7 @@ class Schema:
     Parameters
     ----------
     columns : iterable of str
-        Numeric columns, in order.
+        Columns of rows, in order.
     classes : str or None, default=None
         The column that holds class labels; statistics are then kept for each class.
     decimals : mapping of str to int, default=None
@@ -108,29 +55,45 @@ class Schema:
         float64, and in a column of decimals such decimals.
     outside : {"error", "drop"}, default="error"
         What becomes of rows outside of a range: they are refused, or left out.  Means nothing without ranges.
+    categories : iterable of str, or mapping of str to levels or None, default=None
+        Columns that hold categories.  Each level becomes an indicator, a column called ``column=level``.  Levels that
+        are listed are all there are, unless "other" is one of them, which then stands for every other; None lets rows
+        bring new ones.
+    missing : {"error", "listwise", "pairwise", "indicator"}, or mapping of str to these, default="error"
+        What becomes of values that are missing: they are refused; the row is left out; the value counts in no sum and
+        no product, and moments are those of the pairs that are there; or it is zero, and a column called
+        ``missingindicator_column`` is one.
+    units : mapping of str to str, default=None
+        Columns of dates or durations, and what they are counted in ("D", "h", "m", "s", "ms", "us", "ns"), dates since
+        1970.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Numeric columns that statistics have of `columns`, in order.
 
     Raises
     ------
     SchemaError
-        If a name is not a string, is empty, or occurs twice; if `decimals` or `ranges` name no column, or say what
-        cannot be.
+        If a name is not a string, is empty, or occurs twice; if something is said of an unknown column, or cannot be.
 
     Examples
     --------
     >>> from sklearn_symfed import Schema
     >>> Schema(["age", "dose"], classes="outcome")
     Schema(['age', 'dose'], classes='outcome')
-    >>> Schema(["fare"], decimals={"fare": 2}).decimals
-    {'fare': 2}
-    >>> Schema(["fare"], ranges={"fare": (0, 500)}, outside="drop").ranges
+    >>> Schema(["fare"], ranges={"fare": (0, 500)}, outside="drop", decimals={"fare": 2}).ranges
     {'fare': (0.0, 500.0)}
+    >>> Schema(["carrier", "delay"], categories={"carrier": ["AA", "UA", "other"]}).names
+    ('carrier=AA', 'carrier=UA', 'carrier=other', 'delay')
     """
 
-    names: tuple[str, ...]
+    columns: tuple[str, ...]
     classes: str | None
     outside: str
     _decimals: tuple[tuple[str, int], ...]
     _ranges: tuple[tuple[str, Range], ...]
+    _encodings: tuple[tuple[str, Encoding], ...]
 
     def __init__(
         self,
@@ -139,36 +102,82 @@ class Schema:
         decimals: Mapping[str, int] | None = None,
         ranges: Mapping[str, Range] | None = None,
         outside: str = "error",
+        categories: Iterable[str] | Mapping[str, Iterable[Any] | None] | None = None,
+        missing: str | Mapping[str, str] = "error",
+        units: Mapping[str, str] | None = None,
     ) -> None:
         if isinstance(columns, str):
             msg = f"Got columns={columns!r}, but expected a list of names."
             raise SchemaError(msg)
         names = tuple(normalised(name) for name in columns)
         classes = None if classes is None else normalised(classes)
-        seen = [*names, *([] if classes is None else [classes])]
-        if len(set(seen)) != len(seen):
-            twice = sorted(name for name, count in Counter(seen).items() if count > 1)
-            msg = f"Got column names that occur more than once: {twice}, but expected distinct names."
-            raise SchemaError(msg)
-        if len(names) > MAX_COLUMNS:
-            msg = f"Got {len(names)} columns, but expected at most {MAX_COLUMNS}."
-            raise SchemaError(msg)
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "classes", classes)
-        digits, bounds, known = checked_decimals(decimals), _checked_ranges(ranges), set(names)
-        for what, declared in (("decimals", digits), ("ranges", bounds)):
-            unknown = [name for name in declared if name not in known]
-            if unknown:
-                msg = f"Got {what} of unknown columns {unknown}, but expected some of {list(names)}."
-                raise SchemaError(msg)
-        for name in bounds.keys() & digits.keys():
-            require_decimal_bounds(bounds[name], name, digits[name])
+        encodings = checked_encodings(names, categories, missing, units)
+        self._set(names, classes, checked_decimals(decimals), _checked_ranges(ranges), outside, encodings)
+
+    def _set(
+        self,
+        columns: tuple[str, ...],
+        classes: str | None,
+        decimals: dict[str, int],
+        ranges: dict[str, Range],
+        outside: str,
+        encodings: Mapping[str, Encoding],
+    ) -> None:
         if not (isinstance(outside, str) and outside in {"error", "drop"}):
             msg = f"Got outside={outside!r}, but expected 'error' or 'drop'."
             raise SchemaError(msg)
-        object.__setattr__(self, "_decimals", _in_order(names, digits))
-        object.__setattr__(self, "_ranges", _in_order(names, bounds))
-        object.__setattr__(self, "outside", str(outside) if bounds else "error")
+        known = set(columns)
+        for what, declared in (("decimals", decimals), ("ranges", ranges)):
+            unknown = [name for name in declared if name not in known]
+            if unknown:
+                msg = f"Got {what} of unknown columns {unknown}, but expected some of {list(columns)}."
+                raise SchemaError(msg)
+            wrong = [name for name in declared if encodings.get(name, NUMERIC).levels is not None]
+            if wrong:
+                msg = f"Got {what} of columns of categories, {wrong}, but expected columns of numbers."
+                raise SchemaError(msg)
+        for name in ranges.keys() & decimals.keys():
+            require_decimal_bounds(ranges[name], name, decimals[name])
+        self.__dict__.update(
+            columns=columns,
+            classes=classes,
+            outside=str(outside) if ranges else "error",
+            _decimals=_in_order(columns, decimals),
+            _ranges=_in_order(columns, ranges),
+            _encodings=_in_order(columns, encodings),
+        )
+        for names in (columns, self.stored) if encodings else (columns,):
+            seen = [*names, *([] if classes is None else [classes])]
+            if len(set(seen)) != len(seen):
+                twice = sorted(name for name, count in Counter(seen).items() if count > 1)
+                msg = f"Got column names that occur more than once: {twice}, but expected distinct names."
+                raise SchemaError(msg)
+        if len(self.stored) > MAX_COLUMNS:
+            msg = f"Got {len(self.stored)} columns, but expected at most {MAX_COLUMNS}."
+            raise SchemaError(msg)
+
+    @classmethod
+    def of_encodings(
+        cls,
+        columns: Iterable[str],
+        classes: str | None,
+        decimals: Mapping[str, int],
+        ranges: Mapping[str, Range],
+        outside: str,
+        encodings: Mapping[str, Encoding],
+    ) -> Self:
+        """Return the schema of columns whose encodings, levels that rows brought among them, are known."""
+        if isinstance(columns, str):
+            msg = f"Got columns={columns!r}, but expected a list of names."
+            raise SchemaError(msg)
+        schema = object.__new__(cls)
+        names = tuple(normalised(name) for name in columns)
+        classes = None if classes is None else normalised(classes)
+        kept = {name: encoding for name, encoding in encodings.items() if encoding != NUMERIC}
+        schema._set(names, classes, checked_decimals(decimals), _checked_ranges(ranges), outside, kept)
+        return schema
+
+    # -- what it says ------------------------------------------------------------------------------------------------
 
     @property
     def decimals(self) -> dict[str, int]:
@@ -180,55 +189,136 @@ class Schema:
         """Bounds of the columns that have any, in the order of the columns; an infinity is no bound."""
         return dict(self._ranges)
 
+    @property
+    def encodings(self) -> dict[str, Encoding]:
+        """What columns hold that do not hold plain numbers, none of which may be missing."""
+        return dict(self._encodings)
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Levels that are known of each column of categories."""
+        return {name: encoding.levels for name, encoding in self._encodings if encoding.levels is not None}
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What becomes of missing values, of the columns that may have some."""
+        return {name: encoding.missing for name, encoding in self._encodings if encoding.missing != "error"}
+
+    @property
+    def units(self) -> dict[str, str]:
+        """What dates and durations are counted in."""
+        return {name: encoding.unit for name, encoding in self._encodings if encoding.unit is not None}
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """What reading rows has to be told beside the names: keywords of `Schema`."""
+        categories = {
+            name: encoding.levels if encoding.declared else None
+            for name, encoding in self._encodings
+            if encoding.levels is not None
+        }
+        return {
+            "decimals": self.decimals,
+            "ranges": self.ranges,
+            "outside": self.outside,
+            "categories": categories,
+            "missing": self.missing,
+            "units": self.units,
+        }
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Numeric columns that statistics have."""
+        if not self._encodings:
+            return self.columns
+        return self.names_of(self.columns)
+
+    @cached_property
+    def observed(self) -> dict[str, str]:
+        """For columns of moments by pairs, the name of the column that is one where a value was there."""
+        found = {}
+        for column, encoding in self._encodings:
+            if encoding.missing == "pairwise":
+                found.update(dict.fromkeys(encoding.names(column), observed_name(column)))
+        return found
+
+    @cached_property
+    def stored(self) -> tuple[str, ...]:
+        """All numeric columns that a state has: `names`, and those that say where a value was there."""
+        if not self._encodings:
+            return self.columns
+        partly = (column for column, encoding in self._encodings if encoding.missing == "pairwise")
+        return (*self.names, *map(observed_name, partly))
+
     def __repr__(self) -> str:
         classes = "" if self.classes is None else f", classes={self.classes!r}"
         decimals = f", decimals={self.decimals!r}" if self._decimals else ""
         ranges = f", ranges={self.ranges!r}, outside={self.outside!r}" if self._ranges else ""
-        return f"Schema({list(self.names)!r}{classes}{decimals}{ranges})"
+        said = self.declared if self._encodings else {}
+        others = "".join(f", {what}={said[what]!r}" for what in ("categories", "missing", "units") if said.get(what))
+        return f"Schema({list(self.columns)!r}{classes}{decimals}{ranges}{others})"
+
+    # -- matching by name --------------------------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):
             return NotImplemented
-        if self.names == other.names:  # the usual case, without the words
-            return (self.classes, self._decimals, self._ranges, self.outside) == (
+        if self.columns == other.columns:  # the usual case, without the words
+            return (self.classes, self._decimals, self._ranges, self.outside, self._encodings) == (
                 other.classes,
                 other._decimals,
                 other._ranges,
                 other.outside,
+                other._encodings,
             )
-        return not self.differences(other)
+        return self.encodings == other.encodings and not self.differences(other)
 
     def __hash__(self) -> int:
-        return hash((frozenset(self.names), self.classes, frozenset(self._decimals), frozenset(self._ranges)))
+        parts = (self.columns, self._decimals, self._ranges, self._encodings)
+        return hash((self.classes, *map(frozenset, parts)))
 
     def differences(self, other: Schema) -> list[str]:
-        """List in words how `other` differs; an empty list means that the two match."""
+        """List in words how `other` differs; an empty list means that the two match.
+
+        Levels that rows brought to a column of categories, where no levels are declared, are no difference.
+        """
         found = []
-        mine, theirs = set(self.names), set(other.names)
+        mine, theirs = set(self.columns), set(other.columns)
         if mine - theirs:
-            found.append(f"missing columns: {[name for name in self.names if name not in theirs]}")
+            found.append(f"missing columns: {[name for name in self.columns if name not in theirs]}")
         if theirs - mine:
-            found.append(f"unexpected columns: {[name for name in other.names if name not in mine]}")
+            found.append(f"unexpected columns: {[name for name in other.columns if name not in mine]}")
         if self.classes != other.classes:
             found.append(f"class column {other.classes!r} instead of {self.classes!r}")
         ours, others = self.decimals, other.decimals
         found += [
             f"decimals of column {name!r}: {others.get(name)} instead of {ours.get(name)}"
-            for name in self.names
+            for name in self.columns
             if name in theirs and ours.get(name) != others.get(name)
         ]
-        return found + self._other_ranges(other, theirs)
+        return found + self._other_ranges(other, theirs) + self._other_encodings(other, theirs)
 
     def _other_ranges(self, other: Schema, theirs: set[str]) -> list[str]:
         ours, others = self.ranges, other.ranges
         found = [
             f"range of column {name!r}: {range_in_words(others.get(name))} instead of {range_in_words(ours.get(name))}"
-            for name in self.names
+            for name in self.columns
             if name in theirs and ours.get(name) != others.get(name)
         ]
         if ours and others and self.outside != other.outside:
             found.append(f"outside={other.outside!r} instead of {self.outside!r}")
         return found
+
+    def _other_encodings(self, other: Schema, theirs: set[str]) -> list[str]:
+        if self._encodings == other._encodings:
+            return []
+        ours, others = self.encodings, other.encodings
+        pairs = [(name, others.get(name, NUMERIC), ours.get(name, NUMERIC)) for name in self.columns if name in theirs]
+        return [
+            f"column {name!r} holds {that.in_words()} instead of {this.in_words()}"
+            for name, that, this in pairs
+            if that.without_levels() != this.without_levels()
+        ]
 
     def require_match(self, other: Schema) -> None:
         """Raise unless `other` describes the same columns.
@@ -243,24 +333,104 @@ class Schema:
             msg = f"The columns do not match: {'; '.join(found)}."
             raise SchemaError(msg)
 
+    def with_levels_of(self, other: Schema) -> Schema:
+        """Return the same columns with the levels of both, where no levels are declared.
+
+        Raises
+        ------
+        SchemaError
+            If `other` does not match.
+        """
+        self.require_match(other)
+        theirs = other.encodings
+        merged = {
+            name: encoding.with_levels(theirs[name].levels or ()) if encoding.open else encoding
+            for name, encoding in self._encodings
+        }
+        return self if merged == self.encodings else self._with(encodings=merged)
+
+    def without_levels(self) -> Schema:
+        """Return what is declared: no levels but those."""
+        return self._with(encodings={name: encoding.without_levels() for name, encoding in self._encodings})
+
+    def with_encodings(self, encodings: Mapping[str, Encoding]) -> Schema:
+        """Return the same columns, some of them with other encodings."""
+        return self._with(encodings={**self.encodings, **encodings})
+
+    def behind(self, columns: Iterable[str], decimals: Mapping[str, int]) -> Schema:
+        """Return these columns behind others, which hold numbers."""
+        return self._with(columns=(*columns, *self.columns), decimals={**decimals, **self.decimals})
+
+    def without_classes(self) -> Schema:
+        """Return the same columns without that of the classes."""
+        return self._with(classes=None)
+
+    def names_without(self, unwanted: Iterable[str]) -> list[str]:
+        """Return what `select` is to be told to leave some columns, or single numeric ones, out."""
+        unwanted, ours = set(unwanted), self.encodings
+        kept: list[str] = []
+        for column in self.columns:
+            names = ours.get(column, NUMERIC).names(column)
+            if column in unwanted:
+                continue
+            whole = column in self.categories and not unwanted & set(names)
+            kept += [column] if whole else [name for name in names if name not in unwanted]
+        return kept
+
+    def _with(self, **changed: Any) -> Schema:
+        parts: dict[str, Any] = {
+            "columns": self.columns,
+            "classes": self.classes,
+            "decimals": self.decimals,
+            "ranges": self.ranges,
+            "outside": self.outside,
+            "encodings": self.encodings,
+            **changed,
+        }
+        return Schema.of_encodings(**parts)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
     def select(self, names: Iterable[str], classes: str | None = None) -> Schema:
         """Return the schema of some columns, in the order given, and of a class column.
+
+        A name is that of a column of rows, or of one of the numeric columns that statistics have of it: an indicator
+        of a level is then a plain column of zeros and ones.
 
         Raises
         ------
         SchemaError
             If a name is unknown.
         """
-        schema = Schema(names, classes)
-        self.positions(schema.names)
-        chosen = set(schema.names)
+        if isinstance(names, str):
+            msg = f"Got columns={names!r}, but expected a list of names."
+            raise SchemaError(msg)
+        wanted = [normalised(name) for name in names]
+        ours, chosen = self.encodings, set(wanted)
+        whole = self.categories if ours else {}
+        self.positions(name for name in wanted if name not in whole)
+        encodings = {name: _PAIRWISE for name in self.observed if name in chosen}
+        encodings.update({name: _selected(encoding) for name, encoding in ours.items() if name in chosen})
         decimals = {name: digits for name, digits in self._decimals if name in chosen}
         ranges = {name: bounds for name, bounds in self._ranges if name in chosen}
-        return Schema(schema.names, classes, decimals, ranges, self.outside)
+        return Schema.of_encodings(wanted, classes, decimals, ranges, self.outside, encodings)
+
+    def names_of(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """Return the numeric columns that statistics have of some columns of rows."""
+        ours = self.encodings
+        return tuple(name for column in columns for name in ours.get(column, NUMERIC).names(column))
+
+    def of_columns(self, columns: Iterable[str]) -> Schema:
+        """Return what is said of some columns of rows; nothing of classes."""
+        chosen = list(columns)
+        decimals = {name: digits for name, digits in self._decimals if name in chosen}
+        ranges = {name: bounds for name, bounds in self._ranges if name in chosen}
+        encodings = {name: encoding for name, encoding in self._encodings if name in chosen}
+        return Schema.of_encodings(chosen, None, decimals, ranges, self.outside, encodings)
 
     def without_ranges(self) -> Schema:
         """Return the same columns, whatever range their numbers are in."""
-        return Schema(self.names, self.classes, self.decimals)
+        return self._with(ranges={}, outside="error")
 
     def positions(self, names: Iterable[str]) -> list[int]:
         """Return where numeric columns stand.
@@ -277,6 +447,27 @@ class Schema:
             msg = f"Got unknown columns {unknown}, but expected some of {list(self.names)}."
             raise SchemaError(msg)
         return [index[name] for name in wanted]
+
+    def places(self, schema: Schema) -> list[int]:
+        """Return where all numeric columns of another schema stand among those that a state has; -1: nowhere."""
+        index = {name: position for position, name in enumerate(self.stored)}
+        index.update({observed_name(name): index[mask] for name, mask in self.observed.items()})  # of single levels
+        return [index.get(name, -1) for name in schema.stored]
+
+    def as_stored(self) -> Schema:
+        """Return the schema in which all columns that a state has are plain ones."""
+        return (
+            Schema.of_encodings(self.stored, self.classes, self.decimals, {}, "error", {}) if self._encodings else self
+        )
+
+
+_PAIRWISE = Encoding(missing="pairwise")
+
+
+def _selected(encoding: Encoding) -> Encoding:
+    """Return what a column of numbers that is selected by its name holds: its zeros no more say what is missing."""
+    plain = encoding.levels is None and encoding.missing == "indicator"
+    return replace(encoding, missing="error") if plain else encoding
 
 
 def _in_order(names: tuple[str, ...], declared: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

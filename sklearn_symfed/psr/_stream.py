@@ -62,7 +62,7 @@ def pieces(stream: Iterator[Any], **declared: Any) -> Iterator[tuple[int, Rows]]
             first, waiting = first + waiting, 0
         pending.append(rows)
         waiting += rows.n_read
-        enough = waiting >= rows_of_a_piece(len(rows.schema.names))
+        enough = waiting >= rows_of_a_piece(len(rows.schema.stored))
         del X, y, weight, rows
         if enough:
             yield from _handed_over(pending, first)
@@ -94,7 +94,7 @@ def counted_from(first: int) -> Iterator[None]:
 
 def alike(one: Rows, other: Rows) -> bool:
     """Tell whether rows can be put below others as they are."""
-    return one.schema.names == other.schema.names and _types(one) == _types(other)
+    return one.schema.stored == other.schema.stored and _types(one) == _types(other)
 
 
 def _types(rows: Rows) -> list[str]:
@@ -115,12 +115,14 @@ def joined(parts: list[Rows]) -> Rows:
         codes = np.concatenate([at[rows.codes] for at, rows in zip(here, parts, strict=True)])
     if parts[0].weights is not None:
         weights = np.concatenate([rows.weights for rows in parts])
-    n_left_out, n_dropped = sum(rows.n_left_out for rows in parts), sum(rows.n_dropped for rows in parts)
+    n_left_out, n_dropped, n_incomplete = (
+        sum(getattr(rows, name) for rows in parts) for name in ("n_left_out", "n_dropped", "n_incomplete")
+    )
     if n_left_out:
         starts = accumulate((rows.n_read for rows in parts), initial=0)
         each = [np.arange(rows.n_rows) if rows.kept is None else rows.kept for rows in parts]
         kept = np.concatenate([start + at for start, at in zip(starts, each, strict=False)])
-    return Rows(parts[0].schema, n_rows, blocks, labels, codes, weights, kept, n_left_out, n_dropped)
+    return Rows(parts[0].schema, n_rows, blocks, labels, codes, weights, kept, n_left_out, n_dropped, n_incomplete)
 
 
 # -- what a stream holds ---------------------------------------------------------------------------------------------

@@ -347,7 +347,6 @@ def test_frames_of_mixed_dtypes_are_exact(assert_exact):
             "Float64": pd.array(rng.normal(size=700), dtype="Float64"),
             "boolean": pd.array(whole > 4, dtype="boolean"),
             "UInt8": pd.array(whole, dtype="UInt8"),
-            "category": pd.Categorical(whole),
             "object": pd.Series([1, 2.5, True, np.float32(0.1), np.int8(3), np.True_, 7] * 100, dtype=object),
         }
     )

@@ -123,10 +123,10 @@ BAD = {
     "strings in a list": (([["987654.321", 1.0]],), {}, DataTypeError, "strings are no numbers"),
     "strings as objects": ((_objects("987654.321"),), {}, DataTypeError, "column 'x1' of dtype <U6"),
     "numpy's strings": ((np.array([["987654"]], dtype=np.dtypes.StringDType()),), {}, DataTypeError, "are no numbers"),
-    "a column of strings": ((pd.DataFrame({"a": [1], "b": ["987654"]}),), {}, DataTypeError, "column 'b'"),
+    "a column of strings": ((pd.DataFrame({"b": ["987654"]}),), {"categories": ()}, DataTypeError, "column 'b'"),
     "a category of strings": (
         (pd.DataFrame({"a": pd.Categorical(["987654", "x"])}),),
-        {},
+        {"categories": ()},
         DataTypeError,
         "strings are no numbers",
     ),
