@@ -6,14 +6,18 @@ it is done is the transport's business.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from sklearn_symfed.exceptions import TransportError
 from sklearn_symfed.federation._fields import COUNTER, MAX_MEMBERS, NAME, Layout, list_of, pack, read, record
 from sklearn_symfed.federation._membership import Membership
 from sklearn_symfed.federation.transports import Transport
 
 __all__ = ["GRACE", "Inboxes"]
+
+_log = logging.getLogger("sklearn_symfed")
 
 GRACE = 86_400
 """So many seconds the inbox of somebody who is off the roster stays, for it holds the news of that."""
@@ -35,14 +39,25 @@ class Inboxes:
         self._since = dict(since or {})
 
     def tend(self, node: Membership, carrier: Callable[[], Transport], now: float) -> None:
-        """Make and take down what is due, and remember each that was done, also if the next one fails."""
+        """Make and take down what is due, and remember each that was done, also if the next one fails.
+
+        Raises
+        ------
+        TransportError
+            If an inbox cannot be made.  One that cannot be taken down is left for a day.
+        """
         make, take_down = self._due(node, now)
         for name in make:
             carrier().prepare(name)
             self._since[name] = 0
         for name in take_down:
-            carrier().discard(name)
-            self.forget(name)
+            try:
+                carrier().discard(name)
+            except TransportError as error:  # it does no harm meanwhile, and keeps nobody from pulsing
+                self._since[name] = max(1, int(now))
+                _log.warning("%r tries again later to take down the inbox of %r: %s", node.member, name, error)
+            else:
+                self.forget(name)
 
     def _due(self, node: Membership, now: float) -> tuple[list[str], list[str]]:
         """Return whose inboxes this node is to make, and whose to take down."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ipaddress
+import json
 import re
 import sys
 import uuid
@@ -222,9 +224,46 @@ def test_tokens_nkeys_and_tls(serve, monkeypatch, tmp_path):
         check(server)
     monkeypatch.setenv("NATS_CA", str(certificate))
     check(server)
+    with pytest.raises(TransportError, match="no TLS connection"):
+        check(serve(""))  # which would be told a password
     monkeypatch.setenv("NATS_CA", str(tmp_path / "none"))
     with pytest.raises(TransportError, match="Got NATS_CA in the environment"):
         check(server)
+
+
+def test_credentials_of_an_operator(serve, monkeypatch, tmp_path):
+    """A file with a user's JWT and seed, as NATS' tools write it, is taken from the environment."""
+    nkeys = pytest.importorskip("nkeys")
+    account, user = nkeys.PREFIX_BYTE_ACCOUNT, nkeys.PREFIX_BYTE_USER
+    kinds = {"O": nkeys.PREFIX_BYTE_OPERATOR, "A": account, "S": account, "U": user}
+    seeds = {
+        kind: nkeys.encode_seed(bytes([number]) * 32, prefix) for number, (kind, prefix) in enumerate(kinds.items())
+    }
+    public = {kind: nkeys.from_seed(bytearray(seed)).public_key.decode() for kind, seed in seeds.items()}
+
+    def jwt(of, by, claims):
+        body = {"jti": of, "iat": 0, "iss": public[by], "sub": public[of], "name": of, "nats": {**claims, "version": 2}}
+        parts = [{"typ": "JWT", "alg": "ed25519-nkey"}, body]
+        told = b".".join(encoded(json.dumps(part).encode()) for part in parts)
+        return (told + b"." + encoded(nkeys.from_seed(bytearray(seeds[by])).sign(told))).decode()
+
+    limits = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1, "conn": -1, "subs": -1, "data": -1}
+    account = {"type": "account", "limits": {**limits, "payload": -1, "imports": -1, "exports": -1}}
+    system = {"type": "account", "limits": dict.fromkeys(("conn", "subs", "data", "payload", "exports"), -1)}
+    preload = f"{public['A']}: {jwt('A', 'O', account)}, {public['S']}: {jwt('S', 'O', system)}"
+    user = jwt("U", "A", {"type": "user", "subs": -1, "data": -1, "payload": -1})
+    (tmp_path / "user.creds").write_text(
+        f"-----BEGIN NATS USER JWT-----\n{user}\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seeds['U'].decode()}\n------END USER NKEY SEED------\n"
+    )
+    monkeypatch.setenv("NATS_CREDS", str(tmp_path / "user.creds"))
+    operator = jwt("O", "O", {"type": "operator"})
+    resolver = f"resolver: MEMORY\nresolver_preload: {{ {preload} }}"
+    check(serve(f"operator: {operator}\nsystem_account: {public['S']}\n{resolver}"))
+
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def check(server):

@@ -63,6 +63,7 @@ class Session:
             from nats.aio.client import Client
         except ImportError:
             raise SettingError("NatsTransport needs nats-py: pip install 'sklearn-symfed[nats]'") from None
+        credentials = _credentials()
         self._url = url
         self._rights = tuple(rights)
         self._denied: list[str] = []
@@ -72,9 +73,9 @@ class Session:
         self._thread = threading.Thread(target=self._loop.run_forever, name="symfed-nats", daemon=True)
         self._thread.start()
         weakref.finalize(self, _end, self._loop)
-        self._client: Any = Client()
+        self._client: Any = _insisting(Client)() if "tls" in credentials else Client()
         try:
-            self.run(self._connect(address, inbox), "a server that answers", seconds=60)
+            self.run(self._connect(address, inbox, credentials), "a server that answers", seconds=60)
         except BaseException:
             self.close()
             raise
@@ -85,12 +86,7 @@ class Session:
         """The largest message that the server takes, headers included, in bytes."""
         return int(self._client.max_payload)
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection, or one is being made anew."""
-        return bool(self._client.is_connected or self._client.is_reconnecting)
-
-    async def _connect(self, address: str, inbox: str) -> None:
+    async def _connect(self, address: str, inbox: str, credentials: Mapping[str, Any]) -> None:
         await self._client.connect(
             address,
             error_cb=_noting(weakref.ref(self)),
@@ -98,7 +94,7 @@ class Session:
             max_reconnect_attempts=_ATTEMPTS,
             reconnect_time_wait=_PAUSE,
             inbox_prefix=inbox.encode(),
-            **_credentials(),
+            **credentials,
         )
 
     def note(self, error: BaseException) -> None:
@@ -168,6 +164,8 @@ class Session:
             reason = "no TLS connection: compare NATS_CA, NATS_CERT and NATS_KEY with what the server asks for"
         elif isinstance(error, TimeoutError | asyncio.TimeoutError):
             reason = "no answer in time"
+        elif type(error).__name__ in {"NoRespondersError", "NoStreamResponseError", "ServiceUnavailableError"}:
+            reason = "no JetStream, or no federation of that name"
         elif isinstance(error, OSError) or type(error).__name__ in {"NoServersError", "ConnectionClosedError"}:
             reason = "no connection"
         else:
@@ -230,6 +228,18 @@ def _noting(session: weakref.ref[Session]) -> Any:
 def _end(loop: asyncio.AbstractEventLoop) -> None:
     if loop.is_running():
         loop.call_soon_threadsafe(loop.stop)
+
+
+def _insisting(client: Any) -> Any:
+    """Return a client that sends no credentials where the server, or somebody in between, does not ask for TLS."""
+
+    class Insisting(client):  # type: ignore[misc]
+        def _connect_command(self) -> Any:
+            if not self._server_info.get("tls_required"):
+                raise ssl.SSLError
+            return super()._connect_command()
+
+    return Insisting
 
 
 def _credentials() -> dict[str, Any]:

@@ -7,6 +7,7 @@ Names and rights are `_nats_names`; whose credentials are used says the environm
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -131,8 +132,9 @@ class NatsTransport(Transport):
     def dead_letters(self) -> int:
         """How many messages were given up, the newest thousand of the last two weeks."""
         subject = self._names.dead(self._me)
-        info = self._ask(f"STREAM.INFO.{self._names.dead_stream}", {"subjects_filter": subject}) or {}
-        return int((info["state"].get("subjects") or {}).get(subject, 0))
+        info = self._ask(f"STREAM.INFO.{self._names.dead_stream}", {"subjects_filter": subject}, missing_ok=True)
+        subjects = (info or {}).get("state", {}).get("subjects") or {}
+        return int(subjects.get(subject, 0))
 
     def _ask(self, what: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> dict[str, Any] | None:
         expected = f"an answer to {what.partition('.symfed')[0]}"
@@ -151,15 +153,21 @@ class NatsTransport(Transport):
         self._claims.send(data, token, lambda frame: self._put(subject, frame))
 
     def _put(self, subject: str, frame: bytes) -> None:
+        self._session.run(self._published(subject, frame), "the stream to take a message", seconds=40)
+
+    async def _published(self, subject: str, frame: bytes) -> None:
         """Publish, and again if no answer came: the stream drops what it has already, by its number."""
+        from nats.errors import NoRespondersError
+        from nats.js.errors import NoStreamResponseError
+
         number = {"Nats-Msg-Id": uuid.uuid4().hex}
-        for attempt in range(3):
+        for pause in (0.2, 1.0, None):
             try:
-                work = self._session.jetstream.publish(subject, frame, headers=number)
-                self._session.run(work, "the stream to take a message")
-            except TransportError:
-                if attempt == 2 or not self._session.is_connected:
+                await self._session.jetstream.publish(subject, frame, headers=number)
+            except (TimeoutError, NoRespondersError, NoStreamResponseError):
+                if pause is None:
                     raise
+                await asyncio.sleep(pause)
             else:
                 return
 
@@ -167,9 +175,8 @@ class NatsTransport(Transport):
         deliveries: list[Delivery] = []
         room = _MOST_BYTES
         while len(deliveries) < limit and room > 0:
-            messages = self._session.run(
-                self._pull(min(limit - len(deliveries), _AT_ONCE)), f"the inbox of {self.member!r}, which is gone"
-            )
+            work = self._pull(min(limit - len(deliveries), _AT_ONCE))
+            messages = self._session.run(work, f"the inbox of {self.member!r}")
             if not messages:
                 break
             for message in messages:
@@ -194,7 +201,10 @@ class NatsTransport(Transport):
             elif status in {"404", "408"}:
                 break
             else:
-                raise ConnectionError
+                raise TransportError(
+                    f"Got no inbox of {self.member!r} at {self.url}: somebody took it down. An admin who invites this "
+                    "member again makes it."
+                )
         return messages
 
     def _opened(self, message: Any) -> bytes | None:
