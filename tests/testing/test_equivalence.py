@@ -26,9 +26,7 @@ _CASES = {
     "LDA": (FederatedLinearDiscriminantAnalysis(), load_iris),
     "LDA with shrinkage": (FederatedLinearDiscriminantAnalysis(shrinkage=0.3), load_iris),
     "naive Bayes": (FederatedGaussianNB(), load_iris),
-    "naive Bayes of counts": (FederatedMultinomialNB(), load_iris),
     "selection by classes": (FederatedSelectKBest(k=2), load_iris),
-    "selection by a number": (FederatedSelectFdr(f_regression), load_diabetes),
     "PCA": (FederatedPCA(n_components=4, whiten=True), load_diabetes),
 }
 
