@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers._server import MISSING
 from tests.servers.nats import nats_carrier, nats_server, nats_user  # noqa: F401 - fixtures
 
 # CI asks whether this commit is right, hence the same examples each time; elsewhere each run looks at new ones.
@@ -20,6 +21,15 @@ _COMMON = {
 settings.register_profile("dev", **_COMMON)
 settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Report all tests that lack one server or SDK at one place, so that pytest folds them into one line."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2].endswith(MISSING):
+        report.longrepr = (str(Path(__file__).parent / "servers"), 1, report.longrepr[2])
+    return report
 
 
 @pytest.fixture(scope="session")

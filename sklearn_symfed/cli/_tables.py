@@ -20,6 +20,7 @@ __all__ = ["as_time", "log_of", "show", "status_table", "watch"]
 
 _HEADER = ("member", "role", "rows", "version", "digest", "age", "lag", "last refusal")
 _RIGHT = {"rows", "version", "age"}
+_NOTES = ("pending", "dead_letters", "last_refusal")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -36,7 +37,7 @@ def status_table(facts: dict[str, Any]) -> Group:
     if not facts["published"]:
         lines.append("unpublished: this node has learned or forgotten rows since its version")
     lines += [f"{member['name']}: {member['note']}" for member in facts["members"] if member["note"]]
-    lines += [f"{name.replace('_', ' ')}: {facts[name]}" for name in ("pending", "last_refusal") if facts[name]]
+    lines += [f"{name.replace('_', ' ')}: {facts[name]}" for name in _NOTES if facts[name]]
     return Group(table, *(Text(line) for line in lines))
 
 

@@ -127,3 +127,14 @@ def test_a_long_note_leaves_room_for_the_table(pair):
     assert row.split()[2:5] == ["admin", "120", "1"]
     assert "flagged" in row
     assert "north: flagged: count() >= 1000 does not hold: count() is 120" in shown
+
+
+def test_what_the_carrier_set_aside_is_counted(pair):
+    """The status says how many messages of the inbox nobody could take in, from the pulse on that saw them."""
+    north, _ = pair
+    assert answered("status", "--home", north)["dead_letters"] == 0
+    (inbox,) = north.parent.rglob("inbox-north")
+    (inbox / f"{0:020d}-{0:016x}-{0:032x}.msg").write_bytes(b"torn")
+    symfed("pulse", "--home", north)
+    assert answered("status", "--home", north)["dead_letters"] == 1
+    assert "dead letters: 1" in symfed("status", "--home", north).output

@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 PATIENCE = 60.0
+MISSING = "is not installed: make test-all installs it"
 
 
 def free_port() -> int:
@@ -32,8 +33,8 @@ def listens(port: int) -> bool:
 
 
 def skip_without(what: str) -> NoReturn:
-    """Skip, in the words that are the same for every server, so that they are shown once."""
-    pytest.skip(f"{what} is not installed: make test-all installs it")
+    """Skip, in words by which `conftest.py` knows it, and has it shown once for all tests."""
+    pytest.skip(f"{what} {MISSING}")
 
 
 class Server:
