@@ -80,7 +80,7 @@ class FederationMember:
         name : str
             Name of the federation.
         url : str
-            Its carrier: ``dir:///mnt/share/flights`` or ``memory://flights``.
+            Its carrier: ``dir:///mnt/share/flights``, ``nats://host:4222/flights``, ``memory://flights``.
         member : str, default=None
             Name of this node; by default the name of its home folder.
         schema : Schema, default=None

@@ -145,3 +145,18 @@ def test_denied_access_names_what_denies_it(share, granted, inbox):
     found = f"'{denying}' has mode {mode_of(denying):04o}, owner {denying.stat().st_uid} and group .*chmod 2770"
     with user(1002), pytest.raises(TransportError, match=found):
         transport(share, "b").publish(b"x")
+
+
+@as_root
+@pytest.mark.parametrize(("granted", "stays"), [(0o777, False), (0o1777, True)])
+def test_an_inbox_is_taken_down_where_the_folder_lets_one(share, granted, stays):
+    """An admin removes the inbox of another user, unless the folder keeps what is somebody's to its owner."""
+    share.chmod(granted)
+    with user(1001):
+        transport(share, "a")
+    with user(1002):
+        b = transport(share, "b")
+        b.publish(b"x")
+        b.discard("a")
+    assert (share / "inbox-a").exists() is stays
+    assert sorted(path.name for path in share.iterdir() if path.name != "inbox-a") == ["inbox-b"]
