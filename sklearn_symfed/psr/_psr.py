@@ -26,6 +26,7 @@ from sklearn_symfed.psr._moments import Moments
 from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._pairwise import PairwiseMoments
 from sklearn_symfed.psr._ranges import Range, range_in_words
+from sklearn_symfed.psr._rescale import Rescaling
 from sklearn_symfed.psr._rows import Rows, read_rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
@@ -288,9 +289,58 @@ class PSR:
         cells: _codec.Cells = {None: self._total} if classes is None else self._cells
         return PSR(schema, self._placed(schema, cells), self.n_incomplete)
 
+    def rename(self, names: Mapping[str, str]) -> PSR:
+        """Return the same statistics with columns of rows, or the class column, under other names.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            Old names to new ones; levels, what is missing, decimals and ranges follow.
+
+        Raises
+        ------
+        SchemaError
+            If an old name is unknown, or two columns would have one name.
+        """
+        return _trusted(self._schema.rename(names), self._cells, self.n_incomplete)
+
+    def rescale(self, factors: Mapping[str, Any]) -> PSR:
+        """Return the statistics of the same rows in other units: columns times exact factors.
+
+        Parameters
+        ----------
+        factors : mapping of str to str, int, Decimal or Fraction
+            Decimals by column: ``{"distance": "1.609344"}``.  A float is refused, as it is not what it reads as.
+
+        Returns
+        -------
+        PSR
+            As if the products had been learned as decimals, of as few digits as all of them need: a column of ``k``
+            decimals, 0 where none are declared, times one of ``j`` digits is one of ``k + j``, less where the factor
+            is a multiple of ten.  Without declared decimals, and times a factor whose denominator is a power of two,
+            floats stay floats.  Ranges are multiplied, too.
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown or holds no plain numbers, a factor is none, the products have too many digits, or a
+            bound of a range times the factor is no number that a bound can be.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import PSR
+        >>> km = PSR.from_rows([[1000.0], [5.0]]).rescale({"x0": "1.609344"})
+        >>> km == PSR.from_rows([[1609.344], [8.04672]], decimals={"x0": 6})
+        True
+        """
+        scaled = Rescaling(self._schema, factors)
+        return PSR(scaled.schema, {label: scaled(state) for label, state in self._cells.items()}, self.n_incomplete)
+
     def without_ranges(self) -> PSR:
         """Return the statistics of the same rows, which match those of rows for which no range was declared."""
-        return PSR(self._schema.without_ranges(), self._cells) if self._schema.ranges else self
+        if not self._schema.ranges:
+            return self
+        return PSR(self._schema.without_ranges(), self._cells, self.n_incomplete)
 
     def drop(self, names: str | Iterable[str]) -> PSR:
         """Return the statistics without some columns; without the class column the classes are added up.

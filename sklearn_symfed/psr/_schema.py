@@ -357,6 +357,47 @@ class Schema:
         """Return the same columns, some of them with other encodings."""
         return self._with(encodings={**self.encodings, **encodings})
 
+    def with_numbers(self, decimals: Mapping[str, int], ranges: Mapping[str, Range]) -> Schema:
+        """Return the same columns, whose numbers have other decimals and ranges."""
+        return self._with(decimals=decimals, ranges=ranges)
+
+    def rename(self, names: Mapping[str, str]) -> Schema:
+        """Return the same columns under other names, and with them all that is said of them.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            Old names to new ones: of columns of rows, or of the class column.
+
+        Raises
+        ------
+        SchemaError
+            If an old name is unknown, or two columns would have one name.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import Schema
+        >>> Schema(["carrier", "dist"], categories={"carrier": ["AA", "UA"]}).rename({"carrier": "airline"}).names
+        ('airline=AA', 'airline=UA', 'dist')
+        """
+        if not isinstance(names, Mapping):
+            msg = f"Got names of type {type(names).__name__}, but expected a mapping as {{'old': 'new'}}."
+            raise SchemaError(msg)
+        new = {normalised(old): normalised(name) for old, name in names.items()}
+        known = [*self.columns, *([] if self.classes is None else [self.classes])]
+        unknown = [old for old in new if old not in known]
+        if unknown:
+            msg = f"Got new names for unknown columns {unknown}, but expected some of {known}."
+            raise SchemaError(msg)
+        twice = sorted(name for name, count in Counter(new.get(old, old) for old in known).items() if count > 1)
+        if twice:
+            msg = f"Got names that two columns would have, {twice}, but expected distinct ones."
+            raise SchemaError(msg)
+        said = {"decimals": self.decimals, "ranges": self.ranges, "encodings": self.encodings}
+        renamed = {what: {new.get(old, old): each for old, each in of.items()} for what, of in said.items()}
+        columns = tuple(new.get(old, old) for old in self.columns)
+        return self._with(columns=columns, classes=new.get(self.classes or "", self.classes), **renamed)
+
     def behind(self, columns: Iterable[str], decimals: Mapping[str, int]) -> Schema:
         """Return these columns behind others, which hold numbers."""
         return self._with(columns=(*columns, *self.columns), decimals={**decimals, **self.decimals})
