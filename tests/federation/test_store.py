@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from sklearn_symfed.exceptions import FederationError, ForgetError, FormatError, SchemaError, StoreError
+from sklearn_symfed.exceptions import FederationError, ForgetError, FormatError, HomeInUseError, SchemaError, StoreError
 from sklearn_symfed.federation import Store
 from sklearn_symfed.federation import _store as store_module
 from sklearn_symfed.federation._claims import Mark, signed_claim
@@ -151,7 +151,7 @@ def test_second_process_gets_a_clear_error(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "home")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
-        with pytest.raises(StoreError, match="in use by another process"):
+        with pytest.raises(HomeInUseError, match="in use by another process"):
             Store.open(tmp_path / "home")
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
