@@ -2,7 +2,7 @@
 
     python benchmarks/equality.py                print the tables
     python benchmarks/equality.py --write        and put them into docs/equality.md
-    python benchmarks/equality.py --trials 3     instead of 100
+    python benchmarks/equality.py --trials 5     instead of 100, over all sets of rows
     python benchmarks/equality.py --only Ridge   those whose name holds it
 
 Estimators are those of the tests (tests/family.py), rows are scikit-learn's bundled sets, New York's flights
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.utils.estimator_checks import check_estimator
@@ -42,7 +43,18 @@ TARGETS = ["t", "late"]
 EXACTLY = {"tol": 1e-13, "max_iter": 100_000}
 """What scikit-learn's iterations are asked for: their usual tolerance would be all that one sees."""
 ROUNDING = "scikit-learn rounds rows while it centres and multiplies them"
-REASONS: dict[str, str] = {}
+REASONS = {
+    "FederatedFactorAnalysis": "scikit-learn adds 1e-12 to each variance, and stops by a figure that is no likelihood "
+    "where there are factors to spare",
+    "FederatedBayesianRidge": "scikit-learn's iteration rounds; where it stops may differ by a step",
+    "FederatedGraphicalLasso": "scikit-learn iterates until a duality gap is small; here the conditions of the optimum "
+    "are solved",
+    "FederatedLasso": "scikit-learn iterates until a duality gap is small; here the support is proven, and solved",
+    "FederatedElasticNet": "scikit-learn iterates until a duality gap is small; here the support is proven, and solved",
+}
+"""Why the difference is what it is, where it is not rounding alone."""
+SLOW = {"FederatedGraphicalLasso": {"diabetes", "wine"}}
+"""Rows on which an estimator is tried that takes minutes on others."""
 OF_ITERATIONS = {"n_iter_", "loglike_", "dual_gap_"}
 """Attributes that tell how an iteration went, which here is another one or none."""
 
@@ -197,17 +209,19 @@ def kinds(trips: Path | None) -> list[tuple[pd.DataFrame, Callable[[], Iterator[
     return [(FRAME, lambda: real_rows(trips)), (COUNTS, digit_counts), (BINARY, digit_dots)]
 
 
-def table(cases: list[Case], rows: list[Rows]) -> Iterator[tuple[str, ...]]:
-    for case in cases:
-        print(case, file=sys.stderr)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield line(case, rows)
-
-
 def line(case: Case, rows: list[Rows]) -> tuple[str, ...]:
+    """Return the line of an estimator."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = tried(case, rows)
+    print(*found, sep="  ", file=sys.stderr, flush=True)
+    return found
+
+
+def tried(case: Case, rows: list[Rows]) -> tuple[str, ...]:
     worst, equal, total = (-1.0, "", ""), 0, 0
-    for each in rows:
+    sets = SLOW.get(type(case.estimator).__name__, {each.name for each in rows})
+    for each in (each for each in rows if each.name in sets):
         central = fit(case, each)
         worst = max(worst, (*largest_difference(central, oracle(case, each, central)), each.name))
         equal += equal_fits(case, each, central)
@@ -231,15 +245,16 @@ def main(arguments: list[str] | None = None) -> str:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--trips", default=os.environ.get("SYMFED_TRIPS") or None)
     options = parser.parse_args(arguments)
     lines, used = [], []
     for frame, make in kinds(Path(options.trips) if options.trips else None):
         cases = [case for case in FAMILY if case.frame is frame and options.only in str(case)]
         rows = list(make()) if cases else []
-        for each in rows:
-            each.deal(options.trials)
-        lines += table(cases, rows)
+        for place, each in enumerate(rows):
+            each.deal(len(range(place, options.trials, len(rows))))
+        lines += Parallel(n_jobs=options.jobs)(delayed(line)(case, rows) for case in cases)
         used += rows
     versions = ", ".join(f"{name} {version(name)}" for name in ("sklearn-symfed", "scikit-learn", "numpy", "scipy"))
     text = "\n\n".join([markdown(sorted(lines)), f"Rows: {described(used)}.", f"{processor()}; {versions}."])
