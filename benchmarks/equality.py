@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "docs" / "exampl
 
 from _harness import processor, version  # noqa: E402 -- beside this script
 
-from tests.family import BINARY, COUNTS, FAMILY, FRAME, Case  # noqa: E402 -- the tests' estimators
+from tests.family import BINARY, COUNTS, FAMILY, FRAME, LEVELS, Case  # noqa: E402 -- the tests' estimators
 
 TARGETS = ["t", "late"]
 EXACTLY = {"tol": 1e-13, "max_iter": 100_000}
@@ -65,6 +65,7 @@ class Rows:
 
     name: str
     frame: pd.DataFrame
+    categories: tuple[str, ...] = ()
     merged: list[tuple[PSR, list[str]]] = field(default_factory=list)
 
     @property
@@ -82,7 +83,10 @@ class Rows:
             owner = rng.integers(0, rng.integers(2, 7), len(self.frame))
             parts = [part for _, part in self.frame.groupby(owner)]
             orders = [rng.permutation(self.frame.columns).tolist() for _ in parts]
-            psrs = [PSR.from_rows(part[order], classes="late") for part, order in zip(parts, orders, strict=True)]
+            psrs = [
+                PSR.from_rows(part[order], classes="late", categories=self.categories)
+                for part, order in zip(parts, orders, strict=True)
+            ]
             self.merged.append((sum(psrs), rng.permutation(self.features).tolist()))
 
 
@@ -124,6 +128,13 @@ def digit_dots() -> Iterator[Rows]:
     (rows,) = digit_counts()
     dots = (rows.frame[rows.features] > 7).astype(int)
     yield Rows("digits > 7", dots.assign(t=rows.frame.t, late=rows.frame.late))
+
+
+def digit_levels() -> Iterator[Rows]:
+    (rows,) = digit_counts()
+    names = [name for name in rows.features if name[-1] in "2345"]
+    levels = (rows.frame[names] // 6).astype(int)
+    yield Rows("thirds of digits", levels.assign(t=rows.frame.t, late=rows.frame.late), tuple(names))
 
 
 # -- one estimator ---------------------------------------------------------------------------------------------------
@@ -206,7 +217,7 @@ def checks(case: Case) -> str:
 
 
 def kinds(trips: Path | None) -> list[tuple[pd.DataFrame, Callable[[], Iterator[Rows]]]]:
-    return [(FRAME, lambda: real_rows(trips)), (COUNTS, digit_counts), (BINARY, digit_dots)]
+    return [(FRAME, lambda: real_rows(trips)), (COUNTS, digit_counts), (BINARY, digit_dots), (LEVELS, digit_levels)]
 
 
 def line(case: Case, rows: list[Rows]) -> tuple[str, ...]:
