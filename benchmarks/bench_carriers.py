@@ -26,7 +26,7 @@ sys.path.append(str(ROOT))
 
 from sklearn_symfed import PSR
 from sklearn_symfed.federation import Federation, Store
-from tests.federation.scenario_nodes import Carrier
+from tests.servers._server import Carrier
 from tests.servers.nats import PASSWORD, USER, NatsServer, program
 
 MEMBERS, WIDTHS = (3, 10), (30, 300)

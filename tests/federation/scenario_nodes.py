@@ -9,7 +9,6 @@ import contextlib
 import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn_symfed.exceptions import SymfedError
@@ -17,25 +16,11 @@ from sklearn_symfed.federation import Federation, Store
 from sklearn_symfed.federation.transports import open_transport
 from sklearn_symfed.psr import PSR
 from sklearn_symfed.testing import FaultyTransport
+from tests.servers._server import Carrier
 
 FAULTS = {"drop": 0.2, "duplicate": 0.2, "reorder": 0.5, "delay": 0.2}
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """Where a federation can be founded.
-
-    Attributes
-    ----------
-    url : str
-    variables : mapping
-        What a process needs in its environment.
-    """
-
-    url: str
-    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def rows_of(seed: int) -> PSR:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sklearn_symfed import PSR, FederatedPSR
-from tests.federation.scenario_nodes import Carrier, nodes, rows_of
+from tests.federation.scenario_nodes import nodes, rows_of
+from tests.servers._server import Carrier
 
 BACK_ENDS = ("dir", "nats")
 

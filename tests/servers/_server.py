@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +36,21 @@ def listens(port: int) -> bool:
 def skip_without(what: str) -> NoReturn:
     """Skip, in words by which `conftest.py` knows it, and has it shown once for all tests."""
     pytest.skip(f"{what} {MISSING}")
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Where a federation can be founded.
+
+    Attributes
+    ----------
+    url : str
+    variables : mapping
+        What a process needs in its environment.
+    """
+
+    url: str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 class Server:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation.scenario_nodes import Carrier
-from tests.servers._server import Server, free_port, listens, skip_without
+from tests.servers._server import Carrier, Server, free_port, listens, skip_without
 
 USER, PASSWORD = "symfed", "open-sesame-9471"
 

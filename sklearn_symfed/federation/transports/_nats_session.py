@@ -75,7 +75,7 @@ class Session:
         weakref.finalize(self, _end, self._loop)
         self._client: Any = _insisting(Client)() if "tls" in credentials else Client()
         try:
-            self.run(self._connect(address, inbox, credentials), "a server that answers", seconds=60)
+            self.run(self._connect(address, inbox, credentials), "a server that lets this user in", seconds=60)
         except BaseException:
             self.close()
             raise
