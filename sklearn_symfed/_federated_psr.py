@@ -25,7 +25,7 @@ from sklearn_symfed.exceptions import (
     NothingLearnedError,
     SchemaError,
 )
-from sklearn_symfed.federation import Federation, Guard, Store
+from sklearn_symfed.federation import Federation, Guard, Preview, Store, held_back_by
 from sklearn_symfed.psr import (
     PSR,
     RowBuffer,
@@ -327,6 +327,53 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         psr, n_dropped, _ = self._read(X, y, sample_weight, first=False)
         self._node().forget(psr, batch_id, n_dropped)
         return self._refresh()
+
+    @fit_context
+    def preview(self, X: Any, y: Any = None, sample_weight: Any = None) -> Preview:
+        """Look at what `partial_fit` would learn, and what would keep it from being published; nothing is changed.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        preview : Preview
+            True if contract and guard, or on a node that is no member its guard alone, would let it out.
+
+        Raises
+        ------
+        DataError, SchemaError
+            If the rows cannot be learned; ``psr_.schema.validate(X)`` lists all that does not fit.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import FederatedPSR
+        >>> FederatedPSR().preview([[1.0], [2.0]])
+        would be learned: 2 rows
+        columns: x0
+        would wait: 2 of 10 rows (wait for more rows)
+        would wait: 2 of 5 rows (5 for each of 1 columns: wait for more rows, or drop columns)
+        """
+        node = self._node() if self._exists() else None
+        local = None if node is None else node.local
+        known = self._merged()
+        first = local is None or not hasattr(self, "n_features_in_")
+        psr, n_dropped, _ = self._read(X, y, sample_weight, first=first)
+        if isinstance(node, Federation):
+            reasons = node.foresee(psr)
+        else:
+            guard = Guard.read(self.guard, Guard())
+            reasons = held_back_by(guard, None if node is None else node.ledger, local, psr)
+        before = {} if known is None else known.schema.categories
+        found = {
+            name: tuple(level for level in levels if level not in before.get(name, ()))
+            for name, levels in psr.schema.categories.items()
+        }
+        new = {name: levels for name, levels in found.items() if levels}
+        incomplete = psr.n_incomplete
+        return Preview(psr.n_rows, n_dropped - incomplete, incomplete, psr.names, psr.labels, new, reasons)
 
     def reset(self) -> Self:
         """Forget all rows that this node has learned; a member publishes that with its next pulse.

@@ -90,8 +90,8 @@ class Ledger:
             before = (learned, forgotten)
         return found
 
-    def judge(self, guard: Guard, psr: PSR) -> Verdict:
-        """Say whether some statistics may be released, beside all that were."""
+    def judge(self, guard: Guard, psr: PSR, turnover: Turnover | None = None) -> Verdict:
+        """Say whether some statistics may be released, beside all that were; by another turnover than there is now."""
         if len(self) >= MAX_RELEASES:
             text = (
                 f"the ledger is full: {MAX_RELEASES} releases were made, and no one more could be compared with later"
@@ -102,7 +102,7 @@ class Ledger:
             Earlier(f"release {number}", Turnover.from_bytes(turnover), partial(self._psr, number))
             for number, turnover in kept
         ]
-        return judge(guard, psr, self.turnover, earlier)
+        return judge(guard, psr, self.turnover if turnover is None else turnover, earlier)
 
     def add(self, at: float, federation: str, mark: Mark, psr: PSR, *, keep: bool) -> None:
         """Write a release down, before anybody can have seen it; its statistics, too, if it is to be compared."""

@@ -30,6 +30,7 @@ from sklearn_symfed.federation._guard import Guard
 from sklearn_symfed.federation._inboxes import Inboxes
 from sklearn_symfed.federation._learning import Learning
 from sklearn_symfed.federation._membership import Membership
+from sklearn_symfed.federation._preview import held_back_by
 from sklearn_symfed.federation._records import dumped, loaded
 from sklearn_symfed.federation._report import PulseReport
 from sklearn_symfed.federation._schedule import parse_schedule
@@ -37,6 +38,7 @@ from sklearn_symfed.federation._sealing import Random
 from sklearn_symfed.federation._standing import Outgoing
 from sklearn_symfed.federation._store import Store
 from sklearn_symfed.federation.transports import Delivery, Transport, TransportFactory, open_transport
+from sklearn_symfed.psr import PSR
 
 __all__ = ["Pulsing", "first_seq"]
 
@@ -319,6 +321,15 @@ class Pulsing(Learning):
             self._own_guard.require_as_strict(guard)
             guard = self._own_guard
         return guard
+
+    def foresee(self, psr: PSR) -> tuple[str, ...]:
+        """Say what contract and guard would hold back if some statistics were learned and published; change nothing."""
+        with self._ready(kept=True):
+            self._require_fit(psr)
+            local = self._store.local
+            breach = self._node.roster.rules.blocks(self.member, psr if local is None else local + psr)
+            broken = () if breach is None else (f"what would be learned here breaks the contract: {breach}",)
+            return broken + (held_back_by(self.guard, self._store.ledger, local, psr) if self.guard else ())
 
     def _may_leave(self) -> bool:
         """Ask the guard whether what is to be published may be, and keep its reasons if not."""

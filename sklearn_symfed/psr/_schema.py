@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn_symfed.exceptions import SchemaError
 from sklearn_symfed.psr._declared import MAX_COLUMNS, MAX_DECIMALS, MAX_NAME_BYTES, checked_decimals, normalised
 from sklearn_symfed.psr._encodings import NUMERIC, Encoding, checked_encodings, observed_name
 from sklearn_symfed.psr._ranges import Range, checked_range, range_in_words, require_decimal_bounds
+
+if TYPE_CHECKING:
+    from sklearn_symfed.psr._validation import Validation
 
 __all__ = ["MAX_COLUMNS", "MAX_DECIMALS", "MAX_NAME_BYTES", "Schema", "checked_decimals", "normalised"]
 
@@ -332,6 +335,34 @@ class Schema:
         if found:
             msg = f"The columns do not match: {'; '.join(found)}."
             raise SchemaError(msg)
+
+    def validate(self, X: Any, y: Any = None) -> Validation:
+        """Look for everything in a table that does not fit, before anything is learned.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels, if `X` has no such column, or more columns.
+
+        Returns
+        -------
+        validation : Validation
+            True if the rows can be learned; prints as a table of columns, what is wrong with them, how many rows it
+            concerns, which is the first, and what becomes of them.  It holds no value of a row.
+
+        Examples
+        --------
+        >>> from sklearn_symfed import Schema
+        >>> Schema(["x0", "x1"], ranges={"x0": (0, 500)}).validate([[7.5, 1.0], [-1.0, float("nan")]])
+        2 rows: refused
+        column  what     rows  share  first row  outcome
+        x0      range    1     50.0%  1          refused
+        x1      missing  1     50.0%  1          refused
+        """
+        from sklearn_symfed.psr._validation import validate  # which reads rows, by schemas
+
+        return validate(self, X, y)
 
     def with_levels_of(self, other: Schema) -> Schema:
         """Return the same columns with the levels of both, where no levels are declared.
