@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_symfed.exceptions import DataError, ForgetError, FormatError, SchemaError
@@ -31,6 +31,7 @@ def dummies(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.get_dummies(frame.drop(columns="late"), columns=NAMES, prefix_sep="=", dtype=int)
 
 
+@settings(max_examples=30)
 @given(tables)
 def test_indicators_are_those_of_pandas(frame):
     """The statistics of categories are those of pandas' indicators, to the last bit."""
@@ -40,6 +41,7 @@ def test_indicators_are_those_of_pandas(frame):
     assert psr.as_stored() == expected
 
 
+@settings(max_examples=30)
 @given(tables, tables)
 def test_vocabularies_merge_by_name(one, other):
     """Two sites with other levels, in another order, add up to all rows, and forgetting takes levels away."""
@@ -51,6 +53,7 @@ def test_vocabularies_merge_by_name(one, other):
     assert hash(both - a) == hash(b)
 
 
+@settings(max_examples=30)
 @given(tables)
 def test_bytes_keep_levels(frame):
     """What was written is read: levels, what is declared, and the digest."""
@@ -62,6 +65,7 @@ def test_bytes_keep_levels(frame):
     assert again + psr == psr + psr
 
 
+@settings(max_examples=30)
 @given(tables)
 def test_classes_have_the_levels_that_occur_in_them(frame):
     """The statistics of a class are those of its rows."""

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_symfed.exceptions import DataError, DataTypeError, PairwiseWarning, SchemaError
@@ -30,6 +30,7 @@ def learned(frame: pd.DataFrame, mode: str) -> PSR:
     return PSR.from_rows(frame, categories=["c"], missing=mode)
 
 
+@settings(max_examples=30)
 @given(frames, frames, modes)
 def test_parts_are_the_whole(one, other, mode):
     """Learning is adding and forgetting is subtracting, whatever becomes of what is missing."""
@@ -43,6 +44,7 @@ def test_parts_are_the_whole(one, other, mode):
     assert again.n_incomplete == both.n_incomplete
 
 
+@settings(max_examples=30)
 @given(frames)
 def test_listwise_is_dropna(frame):
     """The statistics are those of the complete rows, and the others are counted."""
@@ -52,6 +54,7 @@ def test_listwise_is_dropna(frame):
     assert psr.as_stored() == PSR.from_rows(complete, categories=["c"]).as_stored()
 
 
+@settings(max_examples=30)
 @given(frames)
 def test_indicator_is_fillna_beside_isna(frame):
     """Numbers are filled with zeros, levels with none, and a column says where."""
@@ -64,6 +67,7 @@ def test_indicator_is_fillna_beside_isna(frame):
     assert psr.as_stored() == PSR.from_rows(filled[list(psr.names)])
 
 
+@settings(max_examples=30)
 @given(frames)
 def test_pairwise_is_that_of_pandas(frame):
     """Counts, sums and products are exact, and so are the figures that pandas rounds on the way."""
