@@ -19,7 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sklearn_symfed.federation import Federation, Store, _federation, _home, _learning, _pulsing, _store, _tables
+from sklearn_symfed.federation import (
+    Federation,
+    Store,
+    _federation,
+    _home,
+    _inboxes,
+    _learning,
+    _pulsing,
+    _store,
+    _tables,
+)
 from sklearn_symfed.federation.transports import base, directory
 
 TRANSACTIONS = {
@@ -36,7 +46,8 @@ TRANSACTIONS = {
 }
 NAME_OF = {function.__code__: name for name, function in TRANSACTIONS.items()}
 NAMES = ("elsewhere", *TRANSACTIONS)
-FILES = [module.__file__ for module in (_federation, _home, _learning, _pulsing, _store, _tables, base, directory)]
+MODULES = (_federation, _home, _inboxes, _learning, _pulsing, _store, _tables, base, directory)
+FILES = [module.__file__ for module in MODULES]
 POSITION = struct.Struct("<III")
 
 
