@@ -32,6 +32,7 @@ from sklearn_symfed.feature_selection import (
     FederatedVarianceThreshold,
 )
 from sklearn_symfed.federation import Guard, PulseReport, Release, Status
+from sklearn_symfed.impute import FederatedSimpleImputer
 from sklearn_symfed.linear_model import (
     FederatedBayesianRidge,
     FederatedElasticNet,
@@ -50,6 +51,7 @@ from sklearn_symfed.naive_bayes import (
     FederatedMultinomialNB,
 )
 from sklearn_symfed.neighbors import FederatedNearestCentroid
+from sklearn_symfed.preprocessing import FederatedOneHotEncoder, FederatedOrdinalEncoder, FederatedTargetEncoder
 from sklearn_symfed.psr import PSR, Moments, Schema
 
 __all__ = [
@@ -73,6 +75,8 @@ __all__ = [
     "FederatedMultinomialNB",
     "FederatedNearestCentroid",
     "FederatedOAS",
+    "FederatedOneHotEncoder",
+    "FederatedOrdinalEncoder",
     "FederatedOrthogonalMatchingPursuit",
     "FederatedPCA",
     "FederatedPLSRegression",
@@ -84,6 +88,8 @@ __all__ = [
     "FederatedSelectFwe",
     "FederatedSelectKBest",
     "FederatedShrunkCovariance",
+    "FederatedSimpleImputer",
+    "FederatedTargetEncoder",
     "FederatedTruncatedSVD",
     "FederatedVarianceThreshold",
     "Guard",

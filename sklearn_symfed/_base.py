@@ -8,7 +8,7 @@ from one of the mixins here and from the scikit-learn class whose prediction it 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, ClassVar, Self
@@ -38,6 +38,7 @@ from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, plai
 __all__ = [
     "ClassTarget",
     "ClassifierFromStatistics",
+    "FromStatistics",
     "Interval",
     "RealNotInt",
     "RegressorFromStatistics",
@@ -242,7 +243,11 @@ class FromStatistics(AffineStep):
             raise SchemaError(
                 f"Got target {targets!r}, but expected {self._target!r}, to which this estimator was fitted."
             )
-        return psr.select([*features, *as_list(targets)])
+        return self._chosen(psr, [*features, *as_list(targets)])
+
+    def _chosen(self, psr: PSR, names: list[str]) -> PSR:
+        """Return some columns of a PSR."""
+        return psr.select(names)
 
     def _name_features(self, columns: list[str]) -> None:
         """Take over the names of features from those of the columns of a PSR."""
@@ -270,8 +275,12 @@ class FromStatistics(AffineStep):
     def _prior_for(self, learned: PSR) -> PSR:
         """Return the columns of `prior` that match what was learned."""
         assert self.prior is not None
-        classes = learned.schema.classes
-        return self.prior.select([*learned.names, *([] if classes is None else [classes])])
+        names, classes = self._names_of(learned), learned.schema.classes
+        return self._chosen(self.prior, [*names, *([] if classes is None else [classes])])
+
+    def _names_of(self, psr: PSR) -> Sequence[str]:
+        """Return the columns that a fit knows: numeric ones, or those of rows."""
+        return psr.names
 
     def _columns_to_score(self, psr: PSR, y: Any) -> PSR:
         """Return the columns of `psr_`, in its order, of another PSR."""

@@ -56,9 +56,9 @@ class AffineStep:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)  # scikit-learn makes frames of what comes out: not of a PSR
         if hasattr(cls, "transform"):
-            cls.transform = _or_for_statistics(cls.transform, AffineStep._transform_statistics)
+            cls.transform = _or_for_statistics(cls.transform, "_transform_statistics")
         if hasattr(cls, "fit_transform"):
-            cls.fit_transform = _or_for_statistics(cls.fit_transform, AffineStep._fit_transform_statistics)
+            cls.fit_transform = _or_for_statistics(cls.fit_transform, "_fit_transform_statistics")
 
     def _fit_transform_statistics(self, psr: PSR, y: Any = None) -> PSR:
         return self.fit(psr, y).transform(psr)  # type: ignore[attr-defined, no-any-return]
@@ -89,14 +89,16 @@ class AffineStep:
         return list(self.get_feature_names_out())  # type: ignore[attr-defined]
 
 
-def _or_for_statistics(method: Callable[..., Any], statistics: Callable[..., PSR]) -> Callable[..., Any]:
-    """Return a method that hands a PSR to another one."""
+def _or_for_statistics(method: Callable[..., Any], statistics: str) -> Callable[..., Any]:
+    """Return a method that hands a PSR to the one of another name."""
     if hasattr(method, "takes_statistics"):
         return method
 
     @functools.wraps(method)
     def either(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        return (statistics if isinstance(X, PSR) else method)(self, X, *args, **kwargs)
+        if isinstance(X, PSR):
+            return getattr(self, statistics)(X, *args, **kwargs)
+        return method(self, X, *args, **kwargs)
 
     either.takes_statistics = True  # type: ignore[attr-defined]
     return either

@@ -8,6 +8,7 @@ from sklearn_symfed.psr._columns import (
     NamedColumns,
     as_table,
     column_at,
+    columns_in,
     frame_names,
     not_finite,
     plain_array,
@@ -16,8 +17,9 @@ from sklearn_symfed.psr._columns import (
     without_column,
     without_rows,
 )
-from sklearn_symfed.psr._encode import encoded_table
-from sklearn_symfed.psr._encodings import level_name
+from sklearn_symfed.psr._described import columns_of_rows, described
+from sklearn_symfed.psr._encode import encode_column, encoded_table, holds_categories, texts_in
+from sklearn_symfed.psr._encodings import NUMERIC, Encoding, level_name, level_text
 from sklearn_symfed.psr._labels import Label, encode_labels, kind_of_labels, sorted_labels
 from sklearn_symfed.psr._levels import MOST_LEVELS, levels_by_column
 from sklearn_symfed.psr._moments import Moments, quotient
@@ -27,7 +29,9 @@ from sklearn_symfed.psr._stream import batches, is_stream
 
 __all__ = [
     "MOST_LEVELS",
+    "NUMERIC",
     "PSR",
+    "Encoding",
     "Label",
     "Moments",
     "NamedColumns",
@@ -36,13 +40,19 @@ __all__ = [
     "as_table",
     "batches",
     "column_at",
+    "columns_in",
+    "columns_of_rows",
+    "described",
+    "encode_column",
     "encode_labels",
     "encoded_table",
     "frame_names",
+    "holds_categories",
     "is_stream",
     "kind_of_labels",
     "learn_rows",
     "level_name",
+    "level_text",
     "levels_by_column",
     "most_bytes",
     "normalised",
@@ -52,6 +62,7 @@ __all__ = [
     "quotient",
     "read_columns",
     "sorted_labels",
+    "texts_in",
     "without_column",
     "without_rows",
 ]

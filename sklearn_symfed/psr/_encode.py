@@ -15,7 +15,7 @@ from sklearn_symfed.psr._declared import normalised
 from sklearn_symfed.psr._encodings import MOST_OPEN_LEVELS, NUMERIC, OTHER, Encoding, level_text
 from sklearn_symfed.psr._schema import Schema
 
-__all__ = ["Encoded", "encode_column", "encoded_table", "holds_categories", "missing_in", "values_where"]
+__all__ = ["Encoded", "encode_column", "encoded_table", "holds_categories", "missing_in", "texts_in", "values_where"]
 
 Array = np.ndarray[Any, Any]
 
@@ -171,6 +171,15 @@ def _levels_in(values: Array) -> tuple[list[str], Array]:
     places = {value: place for place, value in enumerate(dict.fromkeys(found))}
     codes = np.fromiter(map(places.__getitem__, found), dtype=np.intp, count=len(found))
     return [level_text(value) for value in places], codes
+
+
+def texts_in(column: Any) -> Array:
+    """Return the level of each row: ndarray of object of shape (n_rows,); None where it is missing."""
+    missing = missing_in(column)
+    texts, codes = _levels_in(values_where(column, ~missing))
+    out = np.full(len(missing), None, dtype=object)
+    out[~missing] = np.array(texts, dtype=object)[codes]
+    return out
 
 
 def _require_few(name: str, count: int) -> None:
