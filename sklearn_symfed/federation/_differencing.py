@@ -30,7 +30,16 @@ import numpy as np
 from flint import fmpz_mat, nmod_mat
 
 from sklearn_symfed.exceptions import ForgetError
-from sklearn_symfed.federation._guard import Guard, Reason, of_change, parts, shortcomings, weighed_rows
+from sklearn_symfed.federation._guard import (
+    Guard,
+    Reason,
+    Words,
+    of_change,
+    parts,
+    shortcomings,
+    weighed_rows,
+    words_of,
+)
 from sklearn_symfed.psr import PSR, Moments
 
 __all__ = ["Earlier", "Turnover", "Verdict", "judge"]
@@ -154,7 +163,7 @@ def judge(guard: Guard, psr: PSR, turnover: Turnover, earlier: Iterable[Earlier]
         for release in _worth_comparing(turnover, earlier):
             old = release.load().without_ranges()
             if not old.schema.differences(psr.schema) and old != psr:
-                new, old = (each.as_stored() for each in psr.aligned(old))  # levels may have come or gone
+                new, old = psr.aligned(old)  # levels may have come or gone
                 reasons += _too_close(guard, new, turnover, release, old)
     return Verdict(tuple(reasons))
 
@@ -169,6 +178,7 @@ def _worth_comparing(turnover: Turnover, earlier: Iterable[Earlier]) -> list[Ear
 
 
 def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old: PSR) -> list[Reason]:
+    words, psr, old = words_of(psr.schema), psr.as_stored(), old.as_stored()
     if old.names != psr.names:
         old = old.select([*psr.names, *([psr.schema.classes] if psr.schema.classes else [])])
     now, then = parts(psr), parts(old)
@@ -181,18 +191,24 @@ def _too_close(guard: Guard, psr: PSR, turnover: Turnover, release: Earlier, old
             if all(since):
                 reasons += _too_alike(guard, _Change.of(now.get(label), then.get(label)), label, release.name)
             if label in now and label in then:
-                reasons += _of_rows(guard, now[label], then[label], since, label, release.name)
+                reasons += _of_rows(guard, (now[label], then[label]), since, label, release.name, words)
     return reasons
 
 
 def _of_rows(
-    guard: Guard, now: PSR, then: PSR, since: tuple[int, int], label: object, release: str
+    guard: Guard,
+    states: tuple[PSR, PSR],
+    since: tuple[int, int],
+    label: object,
+    release: str,
+    words: Mapping[str, Words],
 ) -> Iterator[Reason]:
     """Hold what changed to the rules on a release where it is statistics of rows, or can be.
 
     It is if rows were only learned, or only forgotten.  If some were learned that had been forgotten, and others
     beside them, it is those of the others.
     """
+    now, then = states
     grows = now.n_rows > then.n_rows if all(since) else bool(since[0])
     try:
         change = (now - then if grows else then - now).moments()
@@ -201,7 +217,7 @@ def _of_rows(
             yield _of_no_rows(label, release)
         return
     yield from _too_light(guard, change, label, release)
-    yield from of_change(guard, change, label, release)
+    yield from of_change(guard, change, label, release, words)
 
 
 def _of_no_rows(label: object, release: str) -> Reason:

@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sklearn_symfed.exceptions import SettingError
-from sklearn_symfed.psr import PSR, Moments
+from sklearn_symfed.psr import PSR, Moments, Schema
 
-__all__ = ["DEFAULT", "OFF", "Guard", "Reason", "of_change", "parts", "shortcomings", "weighed_rows"]
+__all__ = [
+    "DEFAULT",
+    "OFF",
+    "Guard",
+    "Reason",
+    "Words",
+    "members",
+    "of_change",
+    "parts",
+    "shortcomings",
+    "weighed_rows",
+    "words_of",
+]
 
 _MOST = 1_000_000
 _MOST_PERCENT = 50
@@ -157,6 +169,45 @@ class Reason:
         return self.text
 
 
+class Words(NamedTuple):
+    """What is said of a column of zeros and ones, where it is not one of rows.
+
+    Attributes
+    ----------
+    column : str
+        The column of rows that it stands for.
+    ones, zeros : str
+        Which rows have a one, and which a zero.
+    before : str
+        What is named before that.
+    advice : str
+        What to do where there are few of them.
+    """
+
+    column: str
+    ones: str
+    zeros: str
+    before: str = ""
+    advice: str = "leave such rows out, drop the column, or wait for more rows"
+
+
+_OF_LEVELS = "declare levels with 'other', drop the column, or wait for more rows"
+
+
+def words_of(schema: Schema) -> dict[str, Words]:
+    """Return what is said of indicators of levels, and of columns that say where values are there, by their names."""
+    found = {}
+    for column, encoding in schema.encodings.items():
+        for level in encoding.levels or ():
+            before = f"column {column!r}, level {level!r}: "
+            found[encoding.indicator(column, level)] = Words(column, "in it", "outside of it", before, _OF_LEVELS)
+        mask = encoding.mask(column)
+        if mask is not None:
+            said = [f"with a value of {column!r}", f"without a value of {column!r}"]
+            found[mask[0]] = Words(column, *(said if mask[1] else said[::-1]))
+    return found
+
+
 def parts(psr: PSR) -> Mapping[Any, PSR]:
     """Return what is published: the statistics of each class, or those of all rows under None."""
     return {None: psr} if psr.schema.classes is None else psr.by_class()
@@ -169,18 +220,18 @@ def shortcomings(guard: Guard, psr: PSR) -> list[Reason]:
     ``(sum of weights)**2 / sum of squared weights``, at most their number, and that number where all weights are one.
     """
     found: list[Reason] = []
-    psr = psr.as_stored()  # what says where a value was there tells of rows, too
+    words, psr = words_of(psr.schema), psr.as_stored()  # what says where a value was there tells of rows, too
     total = psr.moments()
     if total.n_rows and guard.rows:
         found += _too_few("rows", None, weighed_rows(total), guard.rows, "wait for more rows")
     for label, part in parts(psr).items():
         moments = total if label is None else part.moments()
         if moments.n_rows:
-            found += _of_part(guard, moments, label)
+            found += _of_part(guard, moments, label, words)
     return found
 
 
-def _of_part(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
+def _of_part(guard: Guard, moments: Moments, label: object, words: Mapping[str, Words]) -> Iterator[Reason]:
     rows = weighed_rows(moments)
     if label is not None:
         yield from _too_few(
@@ -194,30 +245,33 @@ def _of_part(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
         guard.rows_per_column * n_columns,
         f"{guard.rows_per_column} for each of {n_columns} columns: wait for more rows, or drop columns",
     )
-    yield from _of_columns(guard, moments, label)
+    yield from _of_columns(guard, moments, label, words)
 
 
-def of_change(guard: Guard, moments: Moments, label: object, release: str) -> Iterator[Reason]:
+def of_change(
+    guard: Guard, moments: Moments, label: object, release: str, words: Mapping[str, Words]
+) -> Iterator[Reason]:
     """Return what keeps rows that were only learned, or only forgotten, since a release from being told by then."""
-    for reason in _of_columns(guard, moments, label):
+    for reason in _of_columns(guard, moments, label, words):
         yield replace(reason, text=f"since {release}: {reason.text}")
 
 
-def _of_columns(guard: Guard, moments: Moments, label: object) -> Iterator[Reason]:
+def _of_columns(guard: Guard, moments: Moments, label: object, words: Mapping[str, Words]) -> Iterator[Reason]:
     for position, column in enumerate(moments.names):
         total, squares = moments.matrix[0, position + 1], moments.matrix[position + 1, position + 1]
         if total == squares:
-            yield from _levels(guard, moments, column, total, label)
+            said = words.get(column, _plain_words(column))
+            yield from _levels(guard, moments, said, total, label)
         elif guard.dominance:
             yield from _dominated(guard, moments, column, total, squares, label)
 
 
 def weighed_rows(moments: Moments) -> int:
     """Return the number of rows, less where some weigh more than others."""
-    return _members(moments, moments.matrix[0, 0])
+    return members(moments, moments.matrix[0, 0])
 
 
-def _members(moments: Moments, weight: int) -> int:
+def members(moments: Moments, weight: int) -> int:
     """Return how many of the rows there are, given the sum of their weights; at least, where weights differ.
 
     By Cauchy and Schwarz ``weight**2 <= members * (sum of their squared weights)``.
@@ -232,20 +286,22 @@ def _too_few(rule: str, label: object, have: int, need: int, advice: str) -> Ite
         yield Reason(rule, None, label, have, need, f"{_of(label)}{have} of {need} rows ({advice})")
 
 
-def _levels(guard: Guard, moments: Moments, column: str, ones: int, label: object) -> Iterator[Reason]:
+def _plain_words(column: str) -> Words:
+    advice = f"declare its {_OF_LEVELS.removeprefix('declare ')}"
+    return Words(column, "in level 1", "in level 0", f"column {column!r}: ", advice)
+
+
+def _levels(guard: Guard, moments: Moments, words: Words, ones: int, label: object) -> Iterator[Reason]:
     """Look at a column whose sum is its sum of squares: of integers only zeros and ones have that.
 
     Every column of zeros and ones is found.  A column of other numbers, not all integers, can be taken for one by a
     coincidence of exact sums; it is held to one rule too many then.
     """
-    for level, weight in ((1, ones), (0, moments.matrix[0, 0] - ones)):
-        have = _members(moments, weight)
+    for where, weight in ((words.ones, ones), (words.zeros, moments.matrix[0, 0] - ones)):
+        have = members(moments, weight)
         if weight and have < guard.level_rows:
-            text = (
-                f"{_of(label)}column {column!r}: {have} of {guard.level_rows} rows in level {level} "
-                "(declare its levels with 'other', drop the column, or wait for more rows)"
-            )
-            yield Reason("level_rows", column, label, have, guard.level_rows, text)
+            text = f"{_of(label)}{words.before}{have} of {guard.level_rows} rows {where} ({words.advice})"
+            yield Reason("level_rows", words.column, label, have, guard.level_rows, text)
 
 
 def _dominated(

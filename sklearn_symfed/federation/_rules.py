@@ -9,6 +9,7 @@ finds only what stands in the grammar is taken; nothing is ever evaluated as Pyt
     comparison  number < number <= number ...            with  <  <=  >  >=  ==  !=
     number      1000 | 0.2 | 1e6 | -number | number + number | - | * | /
                 function("column", ...) | function("column", ..., "class column", label)
+                count() | mean(x) | share_missing(x), each with "column of categories", level at the end
     function    count() | mean(x) | variance(x) | std(x) | cov(x, y) | corr(x, y) | share_missing(x)
     label       True | 7 | "UA"
 """
@@ -31,6 +32,7 @@ __all__ = ["FUNCTIONS", "MAX_RULE", "Arithmetic", "Call", "Comparison", "Junctio
 
 FUNCTIONS = {"count": 0, "mean": 1, "variance": 1, "std": 1, "cov": 2, "corr": 2, "share_missing": 1}
 """How many columns each takes, before class column and label."""
+_OF_LEVELS = ("count", "mean", "share_missing")
 MAX_RULE = 1_000
 """Characters of a rule."""
 _MAX_DEPTH = 20
@@ -64,7 +66,7 @@ class Number(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A figure of the statistics: of all rows, or of those of one class."""
+    """A figure of the statistics: of all rows, or of those of one class, or of one level of a column of categories."""
 
     function: str
     columns: tuple[str, ...]
@@ -256,21 +258,47 @@ class _Reader:
         columns = tuple(self._column(argument, name) for argument in node.args[:n_columns])
         if len(node.args) == n_columns:
             return Call(name, columns)
-        column, label = node.args[n_columns:]
-        return Call(name, columns, self._class_column(column, name), self._label(label))
+        column, label = self._name(node.args[n_columns], name), self._label(node.args[n_columns + 1])
+        if self._schema is not None:
+            self._require_part(node, self._schema, Call(name, columns, column, label))
+        return Call(name, columns, column, label)
 
     def _column(self, node: ast.expr, function: str) -> str:
-        name = self._name(node, function)
-        if self._schema is not None and name not in self._schema.names:
-            raise self._wrong(node, f"one of the columns {_some(self._schema.names)}", "an unknown column")
+        name, schema = self._name(node, function), self._schema
+        if schema is None:
+            return name
+        if name not in schema.columns:
+            raise self._wrong(node, f"one of the columns {_some(schema.columns)}", "an unknown column")
+        if name in schema.categories and function != "share_missing":
+            numeric = tuple(column for column in schema.columns if column not in schema.categories)
+            expected = f'one of the columns of numbers {_some(numeric)}, or count("{name}", level)'
+            raise self._wrong(node, expected, "a column of categories")
         return name
 
-    def _class_column(self, node: ast.expr, function: str) -> str:
-        name = self._name(node, function)
-        if self._schema is not None and name != self._schema.classes:
-            there = "there is none" if self._schema.classes is None else f"which is {self._schema.classes!r}"
-            raise self._wrong(node, f"the class column ({there})", "another column")
-        return name
+    def _require_part(self, node: ast.Call, schema: Schema, call: Call) -> None:
+        """Raise unless the statistics hold the figure of a class, or of a level."""
+        column, label = node.args[-2:]
+        categories, encodings = schema.categories, schema.encodings
+        if call.column not in {schema.classes, *categories}:
+            there = "there is none" if schema.classes is None else f"which is {schema.classes!r}"
+            beside = f" or a column of categories, {_some(tuple(categories))}" if categories else ""
+            raise self._wrong(column, f"the class column ({there}){beside}", "another column")
+        missing = [schema.missing.get(name) for name in call.columns]
+        if call.function == "share_missing" and "listwise" in missing:
+            expected = "no class and no level: rows that are left out are counted for all of them together"
+            raise self._wrong(column, expected, "a part of the rows")
+        if call.column not in categories:
+            return
+        if call.function not in _OF_LEVELS:
+            expected = (
+                f"the class column there, or one of {', '.join(_OF_LEVELS)}: of the rows of a level, statistics hold "
+                f"their number and sums, and no squares, which {call.function} takes"
+            )
+            raise self._wrong(column, expected, "a column of categories")
+        encoding = encodings[call.column]
+        name = encoding.indicator(call.column, call.label[1] if call.label else None)
+        if encoding.declared and name not in encoding.names(call.column):
+            raise self._wrong(label, f"one of the levels {_some(categories[call.column])}", "an unknown level")
 
     def _name(self, node: ast.expr, function: str) -> str:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):

@@ -95,6 +95,19 @@ class Encoding:
         own = (column,) if self.levels is None else tuple(level_name(column, level) for level in self.levels)
         return (*own, _missing_name(column)) if self.missing == "indicator" else own
 
+    def indicator(self, column: str, level: object) -> str:
+        """Return the name of the indicator of a level, as whatever type it is given."""
+        return level_name(column, level_text(level))
+
+    def mask(self, column: str) -> tuple[str, bool] | None:
+        """Return which column says where values are there, and whether it is one there or where they are missing.
+
+        None where no value can be missing, or rows with missing ones are left out.
+        """
+        if self.missing == "pairwise":
+            return observed_name(column), True
+        return (_missing_name(column), False) if self.missing == "indicator" else None
+
     def with_levels(self, levels: Iterable[str]) -> Encoding:
         """Return the encoding of an open column with more levels."""
         return Encoding(sorted_levels([*(self.levels or ()), *levels]), False, self.missing, self.unit)

@@ -424,6 +424,7 @@ class Schema:
         if twice:
             msg = f"Got names that two columns would have, {twice}, but expected distinct ones."
             raise SchemaError(msg)
+        said: dict[str, dict[str, Any]]
         said = {"decimals": self.decimals, "ranges": self.ranges, "encodings": self.encodings}
         renamed = {what: {new.get(old, old): each for old, each in of.items()} for what, of in said.items()}
         columns = tuple(new.get(old, old) for old in self.columns)

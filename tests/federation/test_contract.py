@@ -399,6 +399,139 @@ def test_numbers_with_roots_have_the_sign_that_sixty_digits_show(above, below, s
         assert (first / second - Surd.of(3)).sign() == sign(near(above) / near(below[:2]) - 3)
 
 
+# -- levels and missing values ---------------------------------------------------------------------------------------
+
+TRIPS = pd.DataFrame(
+    {
+        "carrier": ["AA", "AA", "AA", "UA", "UA", None, None, "AA"],
+        "delay": [1.0, 2.0, 6.0, 4.0, np.nan, 7.0, np.nan, 0.5],
+        "dist": [10, 20, 30, 40, 50, 60, 70, 80],
+        "late": [0, 0, 1, 1, 0, 1, 0, 0],
+    }
+)
+KINDS = {"classes": "late", "categories": ["carrier"]}
+
+
+def trips(mode, frame=TRIPS, **kinds):
+    return PSR.from_rows(frame, missing={"delay": mode, "carrier": mode}, **KINDS | kinds)
+
+
+@pytest.mark.parametrize("mode", ["pairwise", "indicator"])
+def test_figures_of_levels_and_of_values_that_are_there(mode):
+    """Counts and means of a level, and all figures of the values that are there, are those of pandas on these rows."""
+    psr, both = trips(mode), TRIPS.dropna(subset=["delay"])
+    of_aa, of_one = TRIPS[TRIPS.carrier == "AA"], TRIPS[TRIPS.late == 1]
+    expected = {
+        'count("carrier", "AA")': 4,
+        'count("carrier", "ZZ")': 0,
+        "count()": 8,
+        'mean("delay", "carrier", "AA")': Fraction(19, 8),
+        'mean("delay", "carrier", "UA")': 4,
+        'mean("dist", "carrier", "UA")': 45,
+        'mean("delay")': Fraction(41, 12),
+        'mean("delay", "late", 1)': Fraction(17, 3),
+        'share_missing("delay")': Fraction(1, 4),
+        'share_missing("carrier")': Fraction(1, 4),
+        'share_missing("dist")': 0,
+        'share_missing("delay", "carrier", "UA")': Fraction(1, 2),
+        'share_missing("carrier", "late", 1)': Fraction(1, 3),
+    }
+    for figure, value in expected.items():
+        assert holds(f"{figure} == {value}", psr), figure
+    near = {
+        'variance("delay")': TRIPS.delay.var(),
+        'std("delay", "late", 1)': of_one.delay.std(),
+        'cov("delay", "dist")': TRIPS[["delay", "dist"]].cov().iloc[0, 1],
+        'corr("delay", "dist", "late", 1)': of_one[["delay", "dist"]].corr().iloc[0, 1],
+        'mean("dist", "carrier", "AA")': of_aa.dist.mean(),
+    }
+    for figure, value in near.items():
+        assert holds(f"{value - 1e-9} < {figure} < {value + 1e-9}", psr), figure
+    whole = both.delay.cov(both.dist, ddof=0) / (both.delay.std(ddof=0) * TRIPS.dist.std(ddof=0))
+    assert holds(f'{whole - 1e-9} < corr("delay", "dist") < {whole + 1e-9}', psr)  # as in `moments()`
+
+
+def test_rows_that_were_left_out_are_a_share():
+    """Where rows are left out, their share is of all rows there were, and of no class."""
+    psr = trips("listwise")
+    assert holds('count() == 5 and share_missing("delay") == 3 / 8 and share_missing("carrier") == 3 / 8', psr)
+    assert holds('count("carrier", "AA") == 4 and share_missing("dist") == 0', psr)
+    part = Contract.of(['share_missing("delay", "late", 1) < 1']).breach(psr)
+    assert "rows that are left out are counted for all of them together" in part.figures
+    assert holds('share_missing("delay") == 0', PSR.from_rows(TRIPS[["delay"]].dropna(), missing="listwise"))
+
+
+def test_levels_are_texts_whatever_type_they_have():
+    """A level is found by its text and by the number or the truth value that it is; an absent one has no rows."""
+    psr = PSR.from_rows(pd.DataFrame({"c": [7, 7, 8], "b": [True, False, True], "x": [1.0, 2.0, 3.0]}),
+                        categories={"c": None, "b": [True, False]})  # fmt: skip
+    assert holds('count("c", 7) == 2 and count("c", "7") == 2 and count("b", True) == 2 and count("c", 9) == 0', psr)
+    assert holds('mean("x", "b", True) == 2 and mean("x", "c", 8) == 3', psr)
+    assert "there are no such rows" in Contract.of(['mean("x", "c", 9) > 0']).breach(psr).figures
+    assert "there are no such rows" in Contract.of(['share_missing("x", "c", 9) >= 0']).breach(psr).figures
+
+
+def test_weights_of_levels():
+    """Repeated rows are counted; where some weigh more than others, means are weighted and rows are not counted."""
+    frame = TRIPS[["carrier", "dist"]].dropna()
+    twice = PSR.from_rows(frame, categories=["carrier"], sample_weight=[2, 1, 1, 3, 1, 1])
+    assert holds('count("carrier", "UA") == 4 and mean("dist", "carrier", "UA") == 42.5', twice)
+    uneven = PSR.from_rows(frame, categories=["carrier"], sample_weight=[1, 1, 1, 0.5, 1.5, 1])
+    assert holds('mean("dist", "carrier", "UA") == 47.5 and count("carrier", "ZZ") == 0', uneven)
+    assert "some weigh more" in Contract.of(['count("carrier", "UA") > 0']).breach(uneven).figures
+    partly = PSR.from_rows(TRIPS[["delay"]], missing="pairwise", sample_weight=[0.5, 1, 1, 1, 1, 1, 1, 1])
+    assert holds('mean("delay") == 40 / 11', partly)
+    assert "some of which weigh more" in Contract.of(['variance("delay") > 0']).breach(partly).figures
+
+
+OF_LEVELS = Schema(["carrier", "origin", "delay", "age"], "late", categories={"carrier": ["AA", "UA"], "origin": None},
+                   missing={"age": "listwise"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "got", "expected"),
+    [
+        ('variance("delay", "carrier", "UA") > 1', 19, "a column of categories", "hold their number and sums"),
+        ('1 < std("delay", "origin", "X")', 18, "a column of categories", "no squares, which std takes"),
+        ('cov("delay", "age", "carrier", "UA") > 1', 21, "a column of categories", "no squares, which cov takes"),
+        ('corr("delay", "age", "carrier", "UA") > 1', 22, "a column of categories", "the class column there"),
+        ('mean("carrier") > 1', 6, "a column of categories", "one of the columns of numbers 'delay', 'age', or count("),
+        ('mean("carrier=AA") > 1', 6, "an unknown column", "one of the columns 'carrier', 'origin', 'delay', 'age'"),
+        ('count("carrier", "ZZ") > 1', 18, "an unknown level", "one of the levels 'AA', 'UA'"),
+        ('count("delay", 1) > 1', 7, "another column", "(which is 'late') or a column of categories, 'carrier', 'or"),
+        ('share_missing("age", "late", 1) < 1', 22, "a part of the rows", "no class and no level"),
+    ],
+)
+def test_what_no_statistics_of_levels_hold_is_refused_when_it_is_written(text, column, got, expected):
+    """A rule on what is no function of the statistics is refused with the place and the reason."""
+    with pytest.raises(SettingError) as caught:
+        Contract.of([text], schema=OF_LEVELS)
+    assert f"Got a rule with {got} at line 1, column {column}, but expected " in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_what_may_be_said_of_levels_is_read():
+    """Counts, means and shares of levels, declared or not, and everything of classes."""
+    rules = ['count("carrier", "UA") >= 0', 'mean("delay", "origin", "anything") > 0', 'share_missing("carrier") == 0',
+             'share_missing("delay", "origin", 7) == 0', 'corr("delay", "age", "late", 1) > 0']  # fmt: skip
+    contract = Contract.of(rules, schema=OF_LEVELS)
+    assert Contract.from_bytes(contract.to_bytes()) == contract
+    contract.require_fit(OF_LEVELS)
+    late = Contract.of(['std("delay", "carrier", "UA") > 0'])  # written before the columns were known
+    assert "no squares" in late.breach(PSR.from_rows(TRIPS.dropna(), **KINDS)).figures
+
+
+def test_figures_of_few_rows_of_a_level_are_not_told():
+    """As those of a class: the mean of few rows of a level, or of the few values that are there, says too much."""
+    frame = pd.DataFrame({"c": ["a"] * 9 + ["b"] * 20, "x": [5.0] * 29, "y": [*[1.0] * 9, *[np.nan] * 20]})
+    psr = PSR.from_rows(frame, missing={"y": "pairwise"})
+    told = Contract.of(['mean("x", "c", "a") + mean("x", "c", "b") + mean("y") + count("c", "a") < 0']).breach(psr)
+    assert told.figures == (
+        'mean("x", "c", "a") is not told, as it is of fewer than 10 rows, mean("x", "c", "b") is 5, '
+        'mean("y") is not told, as it is of fewer than 10 rows, count("c", "a") is 9'
+    )
+
+
 # -- what is told ----------------------------------------------------------------------------------------------------
 
 

@@ -464,3 +464,23 @@ def test_rules_are_refused_when_they_are_written():
     assert node.contract_ == ['mean("fare") > 1']
     assert node.psr_.n_rows == 1
     node.close()
+
+
+def test_members_are_held_to_rules_on_levels_that_they_have_or_not():
+    """Where levels are not declared, a rule on one holds for members that have it, and holds back those that do not."""
+    frame = pd.DataFrame({"carrier": ["AA", "UA"] * 20, "delay": np.arange(40.0)})
+    a = FederatedPSR().create_federation("f", f"memory://{uuid.uuid4()}", member="a", on_recovery_key=lambda _: None)
+    a.partial_fit(frame)
+    rules = ['count("carrier", "UA") >= 5', 'mean("delay", "carrier", "UA") < 100', 'share_missing("delay") == 0']
+    a.set_contract(rules)
+    b = FederatedPSR().join(*a.invite("b"))
+    for node in (a, b, a):
+        node.pulse()
+    b.partial_fit(frame.assign(carrier=["AA", "DL"] * 20))
+    assert 'count("carrier", "UA") >= 5 does not hold: count("carrier", "UA") is 0;' in b.pulse().status
+    b.partial_fit(frame)
+    assert b.pulse().status == "published"
+    a.pulse()
+    assert a.psr_.schema.categories == {"carrier": ("AA", "DL", "UA")}
+    with pytest.raises(SettingError, match="no squares, which std takes"):
+        a.set_contract(['std("delay", "carrier", "UA") < 1'])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -445,6 +446,84 @@ def test_a_single_member_among_rows_that_a_longer_file_brought(place) -> None:
             assert len(house.seen) == 1
         else:
             assert attacks.single_member(house.seen[1] - house.seen[0], "x2") == VICTIM[0].tolist()
+
+
+def flights(carriers: str, age: int = 40) -> PSR:
+    """Return statistics of flights of carriers of one letter each, and of the age of their aircraft."""
+    ages = [age - place % 7 for place in range(len(carriers))]
+    return PSR.from_rows(pd.DataFrame({"carrier": list(carriers), "age": ages}))
+
+
+@pytest.mark.parametrize(
+    ("before", "added", "level"),
+    [
+        ("A" * 20 + "U" * 20, "Z" + "A" * 10 + "U" * 10, "Z"),  # nobody had that level
+        ("A" * 20 + "Z" * 20, "Z" + "A" * 20, "Z"),  # others had it
+        ("A" * 20 + "U" * 20, "Z" + "N" * 10 + "M" * 10, "Z"),  # other levels are new, too
+        ("A" * 20 + "Z" * 20, "Z" + "N" * 20, "Z"),  # that one is not
+        ("U" * 40, "Z" + "U" * 20, "Z"),  # there was one level only
+    ],
+)
+def test_a_single_row_of_a_level_is_held_back_whatever_levels_there_were(place, before, added, level) -> None:
+    """Releases are compared over the levels of both: a row that is alone in one, new or known, would be told."""
+    for guard in (OFF, DEFAULT):
+        house = place(guard)
+        house.learn(flights(before))
+        assert house.pulse() == "published"
+        house.learn(flights(added, age=44))
+        answer = house.pulse()
+        if guard:
+            assert f"since release 1: column 'carrier', level '{level}': 1 of 5 rows in it (declare levels" in answer
+            assert len(house.seen) == 1
+        else:
+            change = house.seen[1] - house.seen[0]
+            told = dict(zip(change.names, attacks.single_member(change, f"carrier={level}"), strict=True))
+            assert {name for name, value in told.items() if value} == {f"carrier={level}", "age"}
+            assert told["age"] == 44
+
+
+def test_a_level_that_goes_tells_of_its_last_row_unless_held_back(place) -> None:
+    """Forgetting all rows of a level but in a class, or one of them, is a change like any other; so is its return."""
+    for guard in (OFF, DEFAULT):
+        house = place(guard)
+        house.learn(flights("A" * 30 + "Z" * 5))
+        assert house.pulse() == "published"
+        gone = PSR.from_rows(pd.DataFrame({"carrier": ["Z", *"A" * 14], "age": [40 - p % 7 for p in [30, *range(14)]]}))
+        house.forget(gone)
+        answer = house.pulse()
+        if guard:
+            assert "level 'Z': 4 of 5 rows in it" in answer
+            assert "since release 1: column 'carrier', level 'Z': 1 of 5 rows in it" in answer
+            assert len(house.seen) == 1
+        else:
+            told = attacks.single_member(house.seen[0] - house.seen[1], "carrier=Z")
+            assert told[house.seen[0].names.index("age")] == 40 - 30 % 7
+
+
+def test_a_single_missing_value_is_held_back() -> None:
+    """What says where values are is judged as levels are, and named by its column."""
+    frame = pd.DataFrame({"x": np.arange(40.0), "age": [np.nan, *range(39)]})
+    for mode in ("pairwise", "indicator"):
+        psr = PSR.from_rows(frame, missing={"age": mode})
+        found = judge(DEFAULT, psr, Turnover().learned(psr), []).reasons
+        assert [(reason.rule, reason.column, reason.have, reason.need) for reason in found] == [
+            ("level_rows", "age", 1, 5)
+        ]
+        assert str(found[0]).startswith("1 of 5 rows without a value of 'age' (leave such rows out, ")
+        few = PSR.from_rows(frame.assign(age=[7.0] * 3 + [np.nan] * 37), missing={"age": mode})
+        assert "3 of 5 rows with a value of 'age'" in str(judge(DEFAULT, few, Turnover().learned(few), []))
+    complete = PSR.from_rows(frame, missing={"age": "listwise"})
+    assert judge(DEFAULT, complete, Turnover().learned(complete), [])
+
+
+def test_all_but_a_few_rows_of_a_level_are_held_back() -> None:
+    """Few rows outside of a level are as few rows in one, and declared levels that nobody has are none."""
+    frame = pd.DataFrame({"carrier": ["A"] * 37 + ["U"] * 3, "x": np.arange(40.0)})
+    psr = PSR.from_rows(frame, categories={"carrier": ["A", "Q", "other"]})
+    assert [str(reason).split(" (")[0] for reason in judge(DEFAULT, psr, Turnover().learned(psr), []).reasons] == [
+        "column 'carrier', level 'A': 3 of 5 rows outside of it",
+        "column 'carrier', level 'other': 3 of 5 rows in it",
+    ]
 
 
 def test_the_order_of_columns_does_not_hide_a_difference() -> None:
