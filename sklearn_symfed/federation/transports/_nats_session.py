@@ -192,8 +192,9 @@ class Session:
 
     def close(self) -> None:
         """Send what is under way, and end connection and thread."""
-        with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(_ANSWER)
+        for work in (self._hang_up(), _cancel_all()):
+            with contextlib.suppress(Exception):
+                asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER)
         _end(self._loop)
         self._thread.join(_ANSWER)
         if not self._loop.is_running():
@@ -204,10 +205,6 @@ class Session:
             if self._client.is_connected:
                 await self._client.flush(2)
         await self._client.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}  # of an object that was not read to its end
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
 
 def _is_about_credentials(error: BaseException) -> bool:
@@ -223,6 +220,14 @@ def _noting(session: weakref.ref[Session]) -> Any:
             held.note(error)
 
     return note
+
+
+async def _cancel_all() -> None:
+    """End what the client leaves behind: of an object that was not read to its end, say."""
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1)
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:
