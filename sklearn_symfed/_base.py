@@ -27,13 +27,14 @@ from sklearn_symfed._input import (
     feature_names,
     free_names,
     generated_names,
+    named_table,
     own_names,
     warn_of_column,
     with_names,
 )
 from sklearn_symfed._steps import AffineStep
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
-from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, plain_table, sorted_labels
+from sklearn_symfed.psr import PSR, encode_labels, normalised, plain_array, sorted_labels
 
 __all__ = [
     "ClassTarget",
@@ -216,7 +217,7 @@ class FromStatistics(AffineStep):
             return self._learn_psr(X, y)
         if isinstance(X, BaseEstimator):
             raise DataTypeError(f"Got a {type(X).__name__}, but expected rows or a PSR: pass its psr_.")
-        X = plain_table(X, "X")
+        X = named_table(X)
         validate_data(self, X, reset=not hasattr(self, "psr_"), skip_check_array=True)
         if not len(X):
             raise DataError(

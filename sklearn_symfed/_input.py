@@ -16,7 +16,16 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_symfed.exceptions import DataTypeError, SchemaError
-from sklearn_symfed.psr import PSR, NamedColumns, column_at, frame_names, normalised, plain_array, read_columns
+from sklearn_symfed.psr import (
+    PSR,
+    NamedColumns,
+    column_at,
+    frame_names,
+    normalised,
+    plain_array,
+    plain_table,
+    read_columns,
+)
 
 __all__ = [
     "READ_ROWS",
@@ -27,6 +36,7 @@ __all__ = [
     "feature_names",
     "free_names",
     "generated_names",
+    "named_table",
     "own_names",
     "readable_target",
     "require_rows",
@@ -94,6 +104,16 @@ def warn_of_column(y: Any) -> None:
 def generated_names(count: int, prefix: str = "x") -> list[str]:
     """Return the names that columns of an array get."""
     return [f"{prefix}{i}" for i in range(count)]
+
+
+def named_table(X: Any) -> Any:
+    """Return rows as a table, or as an array, whose columns have distinct names."""
+    table = plain_table(X, "X")
+    names = feature_names(table)
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise SchemaError(f"Got column names that occur more than once: {twice}, but expected distinct names.")
+    return table
 
 
 def feature_names(X: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.covariance import OAS
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_symfed._base import ClassifierFromStatistics, Interval, StrOptions
 from sklearn_symfed._priors import class_priors
@@ -156,6 +157,13 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
             "_n_features_out": kept,
             **({"covariance_": solution.covariance[np.ix_(back, back)]} if keep_covariance else {}),
         }
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probabilities of classes: ndarray of shape (n_samples, n_classes)."""
+        check_is_fitted(self)
+        if len(self.classes_) == 1:  # of which scikit-learn fails to take the softmax
+            return np.ones((len(self.decision_function(X)), 1))
+        return np.asarray(super().predict_proba(X))
 
     def _affine(self) -> tuple[Array, list[Fraction]]:
         mean = self.xbar_ if self.solver == "svd" else np.zeros_like(self.xbar_)  # as scikit-learn's transform

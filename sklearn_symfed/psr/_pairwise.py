@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -37,6 +37,9 @@ class PairwiseMoments(Moments):
         Names the columns.
     stored : Moments
         Of the columns with zeros for what is missing, and of those that say what was there.
+    observed : mapping of str to str, default=None
+        For columns some values of which may be missing, the name of the one that says what was there: those of the
+        schema from which columns were selected.
 
     Notes
     -----
@@ -53,12 +56,13 @@ class PairwiseMoments(Moments):
     `PairwiseWarning` tells the factor.  They stand for as many rows as were learned, and are exact to 256 bits.
     """
 
-    def __init__(self, schema: Schema, stored: Moments) -> None:
+    def __init__(self, schema: Schema, stored: Moments, observed: Mapping[str, str] | None = None) -> None:
         self.schema = schema
         self.n_rows = stored.n_rows
         index = {name: 1 + position for position, name in enumerate(stored.names)}
         self._values = [index[name] for name in schema.names]
-        self._masks = [index[schema.observed[name]] if name in schema.observed else 0 for name in schema.names]
+        self._observed = schema.observed if observed is None else observed
+        self._masks = [index[self._observed[name]] if name in self._observed else 0 for name in schema.names]
         self._stored = stored
 
     def select(self, names: Iterable[str]) -> PairwiseMoments:
@@ -69,7 +73,7 @@ class PairwiseMoments(Moments):
         SchemaError
             If a name is not one of the columns.
         """
-        return PairwiseMoments(self.schema.select(names), self._stored)
+        return PairwiseMoments(self.schema.select(names), self._stored, self._observed)
 
     # -- exact figures -----------------------------------------------------------------------------------------------
 
@@ -186,15 +190,18 @@ class PairwiseMoments(Moments):
 
     def _required(self) -> tuple[list[Fraction], list[list[Fraction]]]:
         size = len(self.names)
-        means, covariances = [], []
+        means = [mean for mean in map(self._mean, range(size)) if mean is not None]
+        empty = [name for i, name in enumerate(self.names) if self._mean(i) is None]
+        if empty:
+            msg = f"Got no value in columns {empty}, but expected some: psr.drop leaves columns out."
+            raise SchemaError(msg)
+        covariances = []
         for i in range(size):
             row = [self._covariance(i, j) for j in range(size)]
-            mean = self._mean(i)
             alone = next((self.names[j] for j, value in enumerate(row) if value is None), None)
-            if mean is None or alone is not None:
-                msg = f"Got no row that has both {self.names[i]!r} and {alone or self.names[i]!r}, but expected some."
+            if alone is not None:
+                msg = f"Got no row that has both {self.names[i]!r} and {alone!r}, but expected some."
                 raise SchemaError(msg)
-            means.append(mean)
             covariances.append([value for value in row if value is not None])
         return means, covariances
 

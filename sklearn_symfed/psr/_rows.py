@@ -330,7 +330,7 @@ def read_rows(
             raise SchemaError(msg)
         class_name, labels, y = name_of(y) or "y", y, None
     table = _Table(X, y, in_frame)
-    modes, skips = _modes(missing, class_name)
+    modes, skips = _modes(missing, table.names, class_name)
     encodings = checked_encodings(tuple(map(normalised, table.names)), categories, modes, units)
     if categories is None:
         encodings = table.with_guessed(encodings)
@@ -352,11 +352,16 @@ def read_rows(
     return rows if incomplete is None or not incomplete.any() else _complete(rows, incomplete)
 
 
-def _modes(missing: Any, classes: str | None) -> tuple[Any, bool]:
-    """Return what is declared of missing values, and whether rows without a label are left out."""
+def _modes(missing: Any, columns: list[str], classes: str | None) -> tuple[Any, bool]:
+    """Return what is declared of missing values, and whether rows without a label are left out.
+
+    They are where that is said of the label, or of every column: a schema has no more to say of its class column.
+    """
     if not isinstance(missing, Mapping):
         return missing, missing == "listwise"
-    return {name: mode for name, mode in missing.items() if name != classes}, missing.get(classes) == "listwise"
+    own = {name: mode for name, mode in missing.items() if name != classes}
+    said = [own.get(normalised(name)) for name in columns] if classes not in missing else [missing[classes]]
+    return own, bool(said) and set(said) == {"listwise"}
 
 
 def _encoded_labels(labels: Any, incomplete: Array | None) -> tuple[tuple[Label, ...], Array]:
