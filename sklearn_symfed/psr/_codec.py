@@ -244,9 +244,17 @@ def _read_encoding(missing: Any, unit: Any, kind: Any, levels: list[Any]) -> Enc
 def _columns_of(stored: list[str], encodings: dict[str, Encoding]) -> list[str]:
     """Return the columns of rows in the order in which theirs stand in a state."""
     owner = {name: column for column, encoding in encodings.items() for name in encoding.names(column)}
-    masks = {observed_name(column) for column, encoding in encodings.items() if encoding.missing == "pairwise"}
-    found = dict.fromkeys(owner.get(name, name) for name in stored if name not in masks)
-    return [*found, *(column for column in sorted(encodings) if column not in found)]
+    masks = {observed_name(column): column for column, encoding in encodings.items() if encoding.missing == "pairwise"}
+    found = list(dict.fromkeys(owner.get(name, name) for name in stored if name not in masks))
+    place = {column: position for position, column in enumerate(found)}
+    before: dict[int, list[str]] = {}  # columns without levels, of which there is nothing but the mask
+    after = len(found)
+    for column in reversed([masks[name] for name in stored if name in masks]):
+        after = place.get(column, after)
+        if column not in place:
+            before.setdefault(after, []).append(column)
+    ordered = [each for at in range(len(found) + 1) for each in (*before.get(at, [])[::-1], *found[at : at + 1])]
+    return [*ordered, *sorted(encodings.keys() - set(ordered))]
 
 
 def _read_ranges(

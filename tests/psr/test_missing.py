@@ -224,3 +224,18 @@ def test_dates_are_refused_without_a_unit():
         PSR.from_rows(pd.DataFrame({"t": [1.0]}), units={"t": "s"})
     with pytest.raises(SchemaError, match="the unit 'week'"):
         Schema(["t"], units={"t": "week"})
+
+
+@pytest.mark.parametrize("columns", [["c", "x", "d", "y"], ["x", "c", "d", "y"], ["y", "x", "d", "c"], ["d", "c"]])
+@pytest.mark.parametrize("missing", ["pairwise", {"c": "pairwise", "x": "pairwise"}, {"d": "pairwise"}, "indicator"])
+def test_columns_without_levels_are_read_where_they_stood(columns, missing):
+    """Of categories that nobody has there is nothing but what says so, in the order of the columns."""
+    missing = missing if isinstance(missing, str) else {name: each for name, each in missing.items() if name in columns}
+    zero = PSR.zero(Schema(columns, categories=["c", "d"], missing=missing))
+    again = PSR.from_bytes(zero.to_bytes())
+    assert again.schema == zero.schema
+    assert again.schema.stored == zero.schema.stored
+    frame = pd.DataFrame({name: ["a", None] if name == "c" else [None, None] for name in columns})
+    numeric = dict.fromkeys(set(columns) & {"x", "y"}, float)
+    psr = PSR.from_rows(frame.astype(numeric), categories=["c", "d"], missing="pairwise")
+    assert PSR.from_bytes(psr.to_bytes()) == psr
