@@ -24,7 +24,10 @@ def _run(page: str, blocks: list[str], names: dict[str, object]) -> None:
             exec(compile(block, f"{page}, block {number}", "exec"), names)
 
 
-@pytest.mark.parametrize(("page", "at_least"), [("guide.md", 7), ("exactness.md", 6), ("models.md", 2), ("own_estimator.md", 2)])
+_PAGES = [("guide.md", 7), ("data.md", 7), ("exactness.md", 6), ("models.md", 2), ("own_estimator.md", 2)]
+
+
+@pytest.mark.parametrize(("page", "at_least"), _PAGES)
 def test_a_page_runs_from_top_to_bottom(page, at_least, capsys):
     """Every Python block of a page runs after the ones before it, and its assertions hold."""
     blocks = _python_blocks(page)
