@@ -493,7 +493,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
                     raise
                 self._store = store
                 if store.local is not None and not hasattr(self, "n_features_in_"):
-                    self._adopt(list(store.local.names))
+                    self._adopt(list(store.local.schema.columns))
                 self._refresh()
         return self._membership or self._store
 

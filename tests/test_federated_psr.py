@@ -33,6 +33,16 @@ def url(tmp_path):
     return f"dir://{tmp_path}/federation"
 
 
+def test_a_home_remembers_columns_of_rows(tmp_path):
+    """A node whose columns are categories takes rows, not indicators, when it is taken up again."""
+    rows = pd.DataFrame({"carrier": ["AA", "UA"], "delay": [1.0, 2.0]})
+    with FederatedPSR(home=tmp_path / "home") as node:
+        node.partial_fit(rows)
+    with FederatedPSR.open(tmp_path / "home") as node:
+        assert node.feature_names_in_.tolist() == ["carrier", "delay"]
+        assert node.partial_fit(rows).psr_.n_rows == 4
+
+
 def _pulse(*nodes: FederatedPSR, rounds: int = 4) -> None:
     for _ in range(rounds):
         for node in nodes:

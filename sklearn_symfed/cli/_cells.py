@@ -1,8 +1,9 @@
-"""Cells of a CSV file, which are text, as the numbers and labels that they spell; never rounded beyond that."""
+"""Cells of a CSV file, which are text, as the numbers, dates and labels that they spell; never rounded beyond that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,29 @@ import pyarrow.compute as pc
 
 from sklearn_symfed.exceptions import DataError
 
-__all__ = ["as_labels", "as_numbers"]
+__all__ = ["Kinds", "as_dates", "as_labels", "as_numbers", "require_kind"]
 
 _EXACT_IN_FLOAT64 = 2**53
 Cast = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What columns hold beside numbers and labels.
+
+    Attributes
+    ----------
+    categories : frozenset of str
+        Columns of categories.
+    units : mapping of str to str
+        Columns of dates, and what they are counted in.
+    missing : frozenset of str
+        Columns of which values may be missing.
+    """
+
+    categories: frozenset[str] = frozenset()
+    units: Mapping[str, str] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
 
 
 def as_numbers(text: Any, where: str, first: int) -> Any:
@@ -39,10 +59,36 @@ def as_numbers(text: Any, where: str, first: int) -> Any:
                 _require_unrounded(text, numbers, where, first)
             return numbers
     row = first + _first_failure(_floats, text) + 1
+    raise DataError(f"{where}, row {row} (counted from 1, without the header) {_TEXT}")
+
+
+def as_dates(text: Any, unit: str, where: str, first: int) -> Any:
+    """Return text as dates, which are counted in a unit.
+
+    Raises
+    ------
+    DataError
+        If a cell is no date, or one with finer digits than the type of dates holds.
+    """
+    dates = _tried(_DATES[unit == "ns"], text)
+    if dates is not None:
+        return dates
+    row = first + _first_failure(_DATES[unit == "ns"], text) + 1
     raise DataError(
-        f"{where}, row {row} (counted from 1, without the header) holds text, but expected a number; "
-        "name the columns to learn with --columns, and that of labels with --classes."
+        f"{where}, row {row} (counted from 1, without the header) holds no date, but expected some as 2013-01-31 or "
+        "2013-01-31T05:15:00, as a unit is declared; durations are learned as numbers."
     )
+
+
+def require_kind(kind: Any, where: str) -> None:
+    """Raise a `DataError` if a column of Parquet, of which nothing is declared, holds neither numbers nor bool."""
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if any(check(held) for check in _TEXTS):
+        raise DataError(f"{where} {_TEXT}")
+    if pa.types.is_temporal(held):
+        raise DataError(
+            f"{where} holds dates or durations, but expected numbers; say what they are counted in, as --unit NAME=s."
+        )
 
 
 def as_labels(text: Any, kind: str, where: str, first: int) -> tuple[Any, str]:
@@ -98,10 +144,26 @@ def _bools(text: Any) -> Any:
     return pc.equal(word, "true")
 
 
+def _dates(resolution: str) -> Cast:
+    def cast(text: Any) -> Any:
+        try:
+            return pc.cast(text, pa.timestamp(resolution))
+        except pa.ArrowInvalid:
+            return pc.cast(text, pa.timestamp(resolution, "UTC"))  # with an offset
+
+    return cast
+
+
 def _strings(text: Any) -> Any:
     return text
 
 
+_DATES = (_dates("us"), _dates("ns"))
+_TEXTS = (pa.types.is_string, pa.types.is_large_string)
+_TEXT = (
+    "holds text, but expected a number; learn it as categories with --categories NAME, as dates with --unit NAME=s, as "
+    "labels with --classes NAME, or name the columns to learn with --columns."
+)
 _LABELS: dict[str, Cast] = {"bool": _bools, "int": _integral, "str": _strings}
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from sklearn_symfed.cli._cells import as_labels, as_numbers
+from sklearn_symfed.cli._cells import Kinds, as_dates, as_labels, as_numbers, require_kind
 from sklearn_symfed.exceptions import DataError, SchemaError
 
 __all__ = ["Batch", "RowFile"]
@@ -27,6 +27,7 @@ ROWS = 65_536
 """Rows of a batch, unless the file was learned in others before: whatever size is named here later, that one stays."""
 
 _NULLS = pyarrow.csv.ConvertOptions().null_values
+_NUMBERS = Kinds()
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Batch:
         Rows of the file before it.
     rows : pyarrow.Table
     dropped : int
-        Rows of it that lacked a value.
+        Rows of it that lacked a value which has to be there.
     share : float
         How much of the file has been read, 0 to 1.
     """
@@ -113,6 +114,7 @@ class RowFile:
         *,
         skip: frozenset[str] = frozenset(),
         drop_missing: bool = False,
+        kinds: Kinds = _NUMBERS,
     ) -> Iterator[Batch]:
         """Yield the file in batches.
 
@@ -128,6 +130,8 @@ class RowFile:
             Names of batches that are yielded without rows.
         drop_missing : bool, default=False
             Whether rows that lack a value are left out; otherwise they are refused.
+        kinds : Kinds
+            What columns hold beside numbers, and of which values may be missing.
 
         Raises
         ------
@@ -142,9 +146,11 @@ class RowFile:
                 if name in skip:
                     yield Batch(name, first, None, 0, share)
                 else:
-                    if not self.is_parquet:
-                        table, kind = self._converted(table, classes, kind, first)  # noqa: PLW2901
-                    whole = self._whole(table, first, drop_missing=drop_missing)
+                    if self.is_parquet:
+                        self._require_kinds(table, classes, kinds)
+                    else:
+                        table, kind = self._converted(table, classes, kind, first, kinds)  # noqa: PLW2901
+                    whole = self._whole(table, first, drop_missing=drop_missing, may_lack=kinds.missing)
                     self._require_unchanged()
                     yield Batch(name, first, whole, n_rows - len(whole), share)
                 first += n_rows
@@ -238,30 +244,40 @@ class RowFile:
 
     # -- cells -------------------------------------------------------------------------------------------------------
 
-    def _converted(self, table: Any, classes: str | None, kind: str, first: int) -> tuple[Any, str]:
-        """Return text as numbers, and as labels of the kind that was found or declared."""
+    def _require_kinds(self, table: Any, classes: str | None, kinds: Kinds) -> None:
+        for name in table.column_names:
+            if name != classes and name not in kinds.categories and name not in kinds.units:
+                require_kind(table.schema.field(name).type, f"{self.path}: column {name!r}")
+
+    def _converted(self, table: Any, classes: str | None, kind: str, first: int, kinds: Kinds) -> tuple[Any, str]:
+        """Return text as numbers, dates or categories, and as labels of the kind that was found or declared."""
         arrays = []
         for name in table.column_names:
             where = f"{self.path}: column {name!r}"
             column = pc.utf8_trim_whitespace(table[name].combine_chunks())
             if name == classes:
                 array, kind = as_labels(column, kind, where, first)
+            elif name in kinds.categories:
+                array = column
+            elif name in kinds.units:
+                array = as_dates(column, kinds.units[name], where, first)
             else:
                 array = as_numbers(column, where, first)
             arrays.append(array)
         return pa.table(arrays, names=table.column_names), kind
 
-    def _whole(self, table: Any, first: int, *, drop_missing: bool) -> Any:
-        """Return the rows that lack nothing."""
+    def _whole(self, table: Any, first: int, *, drop_missing: bool, may_lack: frozenset[str]) -> Any:
+        """Return the rows that lack nothing but what may be missing."""
         lacks = None
-        for name in table.column_names:
+        for name in (name for name in table.column_names if name not in may_lack):
             here = pc.is_null(table[name], nan_is_null=True)
             if pc.any(here).as_py():
                 if not drop_missing:
                     row = first + pc.index(here, True).as_py() + 1
                     raise DataError(
                         f"{self.path}: column {name!r} lacks a value in row {row} (counted from 1, without a header); "
-                        "such rows are neither learned nor predicted for: fill them, or learn with --drop-missing."
+                        "such rows are neither learned nor predicted for: fill them, or learn with --drop-missing, or "
+                        "say with --missing what becomes of them."
                     )
                 lacks = here if lacks is None else pc.or_(lacks, here)
         return table if lacks is None else table.filter(pc.invert(lacks))

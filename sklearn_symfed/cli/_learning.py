@@ -17,12 +17,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from sklearn_symfed import FederatedPSR, Schema
+from sklearn_symfed import FederatedPSR
+from sklearn_symfed.cli._declared import categories_of, kinds_of, known_schema, missing_of
 from sklearn_symfed.cli._files import Batch, RowFile
 from sklearn_symfed.cli._session import AsJson, Home, answer, opened, pairs, say, split
 from sklearn_symfed.exceptions import DataError, FederationError, NotAMemberError, NothingLearnedError, SchemaError
 
-__all__ = ["forget", "known_schema", "learn"]
+__all__ = ["forget", "learn"]
 
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or Parquet.")]
 
@@ -51,6 +52,7 @@ class Learned:
     rows: int = 0
     dropped: int = 0
     outside: int = 0
+    incomplete: int = 0
     batches: int = 0
     known_batches: int = 0
 
@@ -60,6 +62,7 @@ class Learned:
         parts = [f"{self.rows:,} rows learned"]
         parts += [f"{self.dropped:,} dropped, which lack a value"] if self.dropped else []
         parts += [f"{self.outside:,} dropped, which are outside of their range"] if self.outside else []
+        parts += [f"{self.incomplete:,} left out as incomplete"] if self.incomplete else []
         parts += [f"{self.known_batches} batches had been learned before"] if self.known_batches else []
         return f"{self.file}: " + ", ".join(parts)
 
@@ -80,7 +83,25 @@ def learn(
         str | None, typer.Option(help="The columns to learn, a,b,c; by default those known, or all.")
     ] = None,
     labels: Annotated[Kind, typer.Option(help="What the labels of a CSV file are.")] = Kind.auto,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave out rows that lack a value.")] = False,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows that lack a value which has to be there.")
+    ] = False,
+    categories: Annotated[str | None, typer.Option(help="Columns of categories, a,b,c.")] = None,
+    levels: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=LEVELS", help="All levels of a column: carrier=AA,UA,other. May be repeated."),
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MODE",
+            help="What becomes of missing values: listwise, pairwise, indicator. May be repeated.",
+        ),
+    ] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Option("--unit", metavar="NAME=UNIT", help="What a column of dates is counted in: pickup=s."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn files of rows, of any size, each row exactly once.
@@ -92,7 +113,14 @@ def learn(
     """
     digits = {name: _digits(name, value) for name, value in pairs(decimals, "NAME=DIGITS, as fare=2").items()}
     bounds = {name: _range(name, value) for name, value in pairs(ranges, "NAME=LOW:HIGH, as fare=0:500").items()}
-    declared: dict[str, Any] = {"decimals": digits or None, "ranges": bounds or None, "outside": outside.value}
+    declared: dict[str, Any] = {
+        "decimals": digits or None,
+        "ranges": bounds or None,
+        "outside": outside.value,
+        "categories": categories_of(categories, levels),
+        "missing": missing_of(missing),
+        "units": pairs(units, "NAME=UNIT, as pickup=s") or None,
+    }
     with opened(home, classes=classes, **declared) as node, _progress() as bar:
         learned = [
             _learn(node, RowFile(path), split(columns), labels.value, bar, drop_missing=drop_missing) for path in files
@@ -103,6 +131,7 @@ def learn(
         "rows": rows,
         "dropped": sum(each.dropped for each in learned),
         "outside": sum(each.outside for each in learned),
+        "incomplete": sum(each.incomplete for each in learned),
     }
     answer(document, "\n".join(map(str, learned)), as_json=as_json)
 
@@ -126,14 +155,6 @@ def forget(files: Files, home: Home, as_json: AsJson = False) -> None:
     answer({"files": forgotten, "rows": sum(each["rows"] for each in forgotten)}, text, as_json=as_json)
 
 
-def known_schema(node: FederatedPSR) -> Schema | None:
-    """Return the columns that a node knows, its own or its federation's."""
-    try:
-        return node.psr_.schema
-    except NothingLearnedError:
-        return None
-
-
 # -- one file --------------------------------------------------------------------------------------------------------
 
 
@@ -144,21 +165,22 @@ def _learn(
     wanted, classes = _choose(node, file, columns)
     known = file.known(node.batches_)
     learned, mine = Learned(str(file.path)), []
-    kind = _kind_of_labels(node) if labels == "auto" else labels
+    kind, kinds = _kind_of_labels(node) if labels == "auto" else labels, kinds_of(node, wanted)
     try:
-        for batch in file.batches(wanted, classes, kind, skip=known, drop_missing=drop_missing):
+        for batch in file.batches(wanted, classes, kind, skip=known, drop_missing=drop_missing, kinds=kinds):
             bar.show(file, batch)
             learned.dropped += batch.dropped
             if batch.rows is None:
                 learned.known_batches += 1
             elif len(batch.rows):
-                before = node.n_rows_dropped_
+                before = _left_out(node)
                 with _counted(file, batch):
                     node.partial_fit(batch.rows, batch_id=batch.name)
                 mine.append(batch.name)
-                outside = node.n_rows_dropped_ - before
+                outside, incomplete = (now - then for now, then in zip(_left_out(node), before, strict=True))
                 learned.outside += outside
-                learned.rows += len(batch.rows) - outside
+                learned.incomplete += incomplete
+                learned.rows += len(batch.rows) - outside - incomplete
                 learned.batches += 1
     except (DataError, SchemaError) as error:
         if mine:
@@ -168,12 +190,21 @@ def _learn(
     return learned
 
 
+def _left_out(node: FederatedPSR) -> tuple[int, int]:
+    """Return how many rows a node left out as they were outside of a range, and as a value was missing."""
+    try:
+        incomplete = node.local_psr_.n_incomplete
+    except NothingLearnedError:
+        incomplete = 0
+    return node.n_rows_dropped_ - incomplete, incomplete
+
+
 def _choose(node: FederatedPSR, file: RowFile, columns: Sequence[str] | None) -> tuple[list[str], str | None]:
     """Return the columns to read of a file, in the order in which the node knows them, and which holds labels."""
     schema = known_schema(node)
     classes = node.classes if isinstance(node.classes, str) else schema.classes if schema else None
     asked = [name for name in (file.names if columns is None else columns) if name != classes]
-    chosen = asked if schema is None else list(getattr(node, "feature_names_in_", schema.names))
+    chosen = asked if schema is None else list(getattr(node, "feature_names_in_", schema.columns))
     if columns is not None and sorted(asked) != sorted(chosen):
         raise SchemaError(f"{file.path}: got columns {asked}, but expected those that are learned here, {chosen}.")
     unknown = [name for name in asked if name not in chosen]
@@ -211,10 +242,10 @@ def _kind_of_labels(node: FederatedPSR) -> str:
 
 def _forget(node: FederatedPSR, file: RowFile, names: frozenset[str], bar: _Bar, labels: str = "auto") -> int:
     """Forget batches that were learned of a file; return how many rows that were."""
-    wanted, classes = _choose(node, file, list(node.psr_.names))
+    wanted, classes = _choose(node, file, list(node.psr_.schema.columns))
     kind, rows = _kind_of_labels(node) if labels == "auto" else labels, 0
     last = max(int(name.rpartition(":")[2].partition("+")[0]) for name in names)
-    for batch in file.batches(wanted, classes, kind, drop_missing=True):
+    for batch in file.batches(wanted, classes, kind, drop_missing=True, kinds=kinds_of(node, wanted)):
         bar.show(file, batch)
         if batch.name in names:
             before = node.local_psr_.n_rows

@@ -56,6 +56,7 @@ from sklearn_symfed import (
     FederatedRidge,
     Schema,
 )
+from sklearn_symfed.cli._declared import facts_of
 from sklearn_symfed.cli._files import RowFile
 from sklearn_symfed.cli._session import AsJson, Home, answer, opened, pairs, say, split
 from sklearn_symfed.cli._tables import show
@@ -147,6 +148,8 @@ def describe(home: Home, of: Members = None, as_json: AsJson = False) -> None:
         "columns": columns,
         "class_column": psr.schema.classes,
         "classes": classes,
+        "incomplete": psr.n_incomplete,
+        **facts_of(psr.schema),
     }
 
     def table() -> None:
@@ -158,6 +161,11 @@ def describe(home: Home, of: Members = None, as_json: AsJson = False) -> None:
         show(found)
         for label, rows in classes.items():
             typer.echo(f"{psr.schema.classes} = {label}: {rows:,} rows")
+        if psr.n_incomplete:
+            typer.echo(f"left out as incomplete: {psr.n_incomplete:,} rows")
+        for what in ("missing", "units"):
+            for name, said in document[what].items():
+                typer.echo(f"{what} of {name}: {said}")
 
     answer(document, table, as_json=as_json)
 

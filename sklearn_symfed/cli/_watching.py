@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from sklearn_symfed import FederatedPSR, Guard, PulseReport
+from sklearn_symfed.cli._declared import facts_of, known_schema
 from sklearn_symfed.cli._session import (
     AsJson,
     Exit,
@@ -55,7 +56,8 @@ def snapshot(node: FederatedPSR) -> dict[str, Any]:
     listed = [member for member in members if member["role"] != "left"]
     agreed = status.published and status.pending is None and all(member["behind"] == 0 for member in listed)
     facts = {name: value for name, value in asdict(status).items() if name not in {"lagging", "pulsing", "last_error"}}
-    return {**facts, "converged": agreed and bool(listed), "rows": rows, "merged_digest": digest, "members": members}
+    own_facts = {"converged": agreed and bool(listed), "rows": rows, "merged_digest": digest, "members": members}
+    return {**facts, **own_facts, **facts_of(known_schema(node))}
 
 
 def pulse(

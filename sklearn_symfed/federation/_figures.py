@@ -169,10 +169,9 @@ class Figures:
     def _part(self, call: Call) -> _Part:
         """Return the statistics that a figure is of."""
         schema, psr = self._schema, self._all
-        of_level = call.column is not None and call.column != schema.classes and call.column in schema.categories
-        if call.column is not None and call.label is not None and not of_level:
+        level = _indicator(call, schema)
+        if call.label is not None and level is None:
             psr = self._classes.get(call.label, self._none)
-        level = schema.encodings[call.column].indicator(call.column, call.label[1]) if of_level and call.label else None
         columns = [(name, schema.encodings.get(name, NUMERIC)) for name in call.columns]
         names = [name for name in _stored(call, schema) if name in psr.names]
         return _Part(psr.select(list(dict.fromkeys(names))).moments(), columns, level)
@@ -285,6 +284,12 @@ def _stored(call: Call, schema: Schema) -> list[str]:
         encoding = schema.encodings.get(name, NUMERIC)
         mask = encoding.mask(name)
         found += [*([name] if encoding.levels is None else []), *([mask[0]] if mask else [])]
-    if call.column in schema.categories and call.label is not None:
-        found.append(schema.encodings[call.column].indicator(call.column, call.label[1]))
-    return found
+    level = _indicator(call, schema)
+    return found if level is None else [*found, level]
+
+
+def _indicator(call: Call, schema: Schema) -> str | None:
+    """Return the indicator of the level that a figure is of; None if it is of a class, or of all rows."""
+    if call.column is None or call.label is None or call.column not in schema.categories:
+        return None
+    return schema.encodings[call.column].indicator(call.column, call.label[1])

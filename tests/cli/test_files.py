@@ -24,7 +24,7 @@ def test_a_file_is_learned_once_whatever_it_is_called(home, tmp_path, monkeypatc
     path = as_csv(table(0, 130), tmp_path / "a.csv")
     once = answered("learn", path, "--classes", "late", "--home", home)
     assert once["files"] == [
-        {"file": str(path), "rows": 130, "dropped": 0, "outside": 0, "batches": 3, "known_batches": 0}
+        {"file": str(path), "rows": 130, "dropped": 0, "outside": 0, "incomplete": 0, "batches": 3, "known_batches": 0}
     ]
     assert digest(home) == statistics(table(0, 130)).digest
     twin = tmp_path / "b.csv"
