@@ -47,6 +47,8 @@ from sklearn_symfed import (
     FederatedMultinomialNB,
     FederatedNearestCentroid,
     FederatedOAS,
+    FederatedOneHotEncoder,
+    FederatedOrdinalEncoder,
     FederatedOrthogonalMatchingPursuit,
     FederatedPCA,
     FederatedPLSRegression,
@@ -57,6 +59,8 @@ from sklearn_symfed import (
     FederatedSelectFwe,
     FederatedSelectKBest,
     FederatedShrunkCovariance,
+    FederatedSimpleImputer,
+    FederatedTargetEncoder,
     FederatedTruncatedSVD,
     FederatedVarianceThreshold,
     _definite,
@@ -88,6 +92,7 @@ MONEY = np.column_stack([MONEY, MONEY[:, 0] + MONEY[:, 1] + MONEY[:, 2]])
 ONE_HOT = np.column_stack([np.eye(3)[np.arange(60) % 3], X[:, :2], np.full(60, 0.1)])
 COLLINEAR = np.column_stack([X[:, :4], X[:, 0] - X[:, 1]])
 FACTORIAL = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+LEVELS = np.array([[f"level {value:.0f}", f"{other:.0f}", value] for value, other in X[:, :2].tolist()], dtype=object)
 GRADED = X[:, :4] * np.array([1.0, 1e-7, 1e-14, 1e6])
 LDA, OLS = FederatedLinearDiscriminantAnalysis, FederatedLinearRegression
 
@@ -153,6 +158,16 @@ MODELS = {
     "false positives": (FederatedSelectFpr(), X, CLASSES, None),
     "any false": (FederatedSelectFwe(), X, CLASSES, None),
     "variance threshold": (FederatedVarianceThreshold(), X, None, WEIGHTS),
+    "one-hot": (FederatedOneHotEncoder(min_frequency=0.1), LEVELS, None, WEIGHTS),
+    "ordinal": (FederatedOrdinalEncoder(), LEVELS, None, None),
+    "target means": (FederatedTargetEncoder(smooth=0.3), LEVELS, Y[:, 0], WEIGHTS),
+    "target means of classes": (
+        FederatedTargetEncoder(target_type="multiclass", smooth="auto"),
+        LEVELS,
+        CLASSES,
+        WEIGHTS,
+    ),
+    "imputation": (FederatedSimpleImputer(), np.where(X > 1, np.nan, X), None, WEIGHTS),
     "naive bayes": (FederatedGaussianNB(), X, CLASSES, WEIGHTS),
     "naive bayes, bernoulli": (FederatedBernoulliNB(alpha=0.3), X, CLASSES, WEIGHTS),
     "naive bayes, categorical": (FederatedCategoricalNB(alpha=0.3), np.abs(X // 4), CLASSES, WEIGHTS),

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_symfed import (
     PSR,
@@ -102,6 +103,14 @@ def assert_equal(value: Any, other: Any) -> None:
         assert value.tolist() == other.tolist()
     else:
         assert value == other
+
+
+@parametrize_with_checks(
+    [FederatedOneHotEncoder(), FederatedOrdinalEncoder(), FederatedTargetEncoder(), FederatedSimpleImputer()]
+)
+def test_estimator_check(estimator, check):
+    """What encodes or fills keeps scikit-learn's contract, without exemption; numbers of its checks pass."""
+    check(estimator)
 
 
 @each

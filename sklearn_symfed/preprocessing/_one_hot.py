@@ -40,14 +40,14 @@ def infrequent_levels(
     Returns
     -------
     list of bool, of length n_levels
-        As in `sklearn.preprocessing.OneHotEncoder`: of equal counts, earlier levels are infrequent first.
+        As in `sklearn.preprocessing.OneHotEncoder`: of equal counts, earlier levels are infrequent first, and a column
+        of infrequent levels is counted whether there is one or not.
     """
     least: Any = 0 if min_frequency is None else min_frequency
     if isinstance(least, float):
         least *= float(n_samples)
     rare = [count < least for count in counts]
-    frequent = len(rare) - sum(rare)
-    if max_categories is not None and max_categories < frequent + 1 and (frequent > max_categories or any(rare)):
+    if max_categories is not None and max_categories < len(rare) - sum(rare) + 1:
         ascending = sorted(range(len(counts)), key=counts.__getitem__)
         for place in ascending[: len(ascending) - (max_categories - 1)]:
             rare[place] = True
