@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from sklearn_symfed.exceptions import FormatError, InviteError, SettingError, SymfedError
 from sklearn_symfed.federation import _invites, _links, _records, _sealing
 from sklearn_symfed.federation._admission import Desk
@@ -41,7 +43,7 @@ from sklearn_symfed.federation._names import check_name
 from sklearn_symfed.federation._recovery import RecoveryKey
 from sklearn_symfed.federation._rosters import Chain, RosterError
 from sklearn_symfed.federation._schedule import parse_schedule
-from sklearn_symfed.psr import PSR, Schema
+from sklearn_symfed.psr import PSR, NamedColumns, Schema
 from sklearn_symfed.testing import Simulation
 
 CODE = "0123-4567-89AB-CDEF-GHJK"
@@ -210,6 +212,18 @@ def statistics(data: bytes) -> None:
     assert repr(psr)
 
 
+_KINDS = NamedColumns(
+    {
+        "x": np.array([0.5, np.nan, 2.0]),
+        "c": np.array(["a", "b", None], dtype=object),
+        "d": np.array(["7", None, "ü"], dtype=object),
+        "t": np.array(["2013-01-01T05", "2013-01-01T06", "NaT"], dtype="M8[s]"),
+        "y": np.array([1, 2, 1]),
+    }
+)
+_MODES = {"c": "indicator", "d": "pairwise", "x": "pairwise", "t": "indicator"}
+
+
 def _psrs() -> list[bytes]:
     learned = [
         PSR.from_rows([[1.0, 2.0], [0.1, -3e300]]),
@@ -218,6 +232,11 @@ def _psrs() -> list[bytes]:
         PSR.from_rows([[0.25]] * 2, [1, -7], classes=True),
         PSR.from_rows([[1.25, 3.0]], decimals={"x0": 2}, sample_weight=[0.5]),
         PSR.from_rows([[1.25, 3.0]], ranges={"x0": (0, None), "x1": (-1.5, 1e9)}, outside="drop"),
+        PSR.from_rows(
+            _KINDS, classes="y", categories={"c": ["a", "other"], "d": None}, missing=_MODES, units={"t": "h"}
+        ),
+        PSR.from_rows(_KINDS, categories=["c", "d", "y"], missing="pairwise", units={"t": "s"}, decimals={"x": 1}),
+        PSR.from_rows(_KINDS, categories=["c", "d"], missing="listwise", units={"t": "s"}, ranges={"x": (0, 9)}),
     ]
     return [psr.to_bytes() for psr in [*learned, *(PSR.zero(psr.schema) for psr in learned)]]
 
@@ -242,7 +261,7 @@ def schema(data: bytes) -> None:
         found = PSR.from_bytes(data).schema
     except FormatError:
         return
-    assert Schema(found.names, found.classes, found.decimals, found.ranges, found.outside) == found
+    assert Schema(found.columns, found.classes, **found.declared) == found.without_levels()
     assert found.differences(found) == []
     assert (Schema(["x0", "x1"]).differences(found) == []) == (found == Schema(["x0", "x1"]))
 

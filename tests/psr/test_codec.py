@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgpack
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_symfed.exceptions import FormatError
@@ -28,10 +29,51 @@ GOLDEN = bytes.fromhex(
     "000000000000000000000000000000000000000000000001"
 )
 
+# The same of `_golden_kinds()`: categories, dates, values that are missing.
+GOLDEN_KINDS_DIGEST = "1d0d134af6b22416283f5f4393a68a825810f361d9001ee61277523a5cd5791a"
+GOLDEN_KINDS = bytes.fromhex(
+    "53594d462d50535201000a0001000200040007000800000003000900050006002a010000989aa3616765aa63617272696572"
+    "3d4141ad636172726965723d6f74686572a3646179b86d697373696e67696e64696361746f725f63617272696572ad6f6273"
+    "65727665642861676529ab6f62736572766564287829aa6f726967696e3d4a464baa6f726967696e3d4c4741a1789a01c0c0"
+    "c0c0c0c0c0c0c0a46c617465c29ac0c0c0c0c0c0c0c0c0cb00000000000000009ac0c0c0c0c0c0c0c0c0c0019595a3616765"
+    "a87061697277697365c0a76e756d626572739095a763617272696572a9696e64696361746f72c0a86465636c6172656492a2"
+    "4141a56f7468657295a3646179a86c69737477697365a144a76e756d626572739095a66f726967696ea56572726f72c0a46f"
+    "70656e92a34a464ba34c474195a178a87061697277697365c0a76e756d6265727390020000000100c2000002000000010001"
+    "0101000001001400000101010000010090000014141400001400000000000000000000000000000000000001010100000100"
+    "0101000001000100000100000000000000000100000100000000000000000000000000000000000000000000000000000000"
+    "00000000000000000000000000000000000000000000000000000100c3ffff03000100010002020200000200000000000000"
+    "000000400f000202000102010103000000000000000000c00000000000000000000000000000000040000000000000400000"
+    "00000000000000004000000040000040000010e1000f0f000f0f0f0003000000000000000000020200010201010302000102"
+    "0101030000000000000101010000020101030100000103090000000000000000000000000000000000000000000000000000"
+    "0000000000000000000000000000000000000000000000000000000000"
+)
+
 
 def _golden():
     return PSR.from_rows([[1.5, -2.0], [0.0, 2.0**40], [3.0, 0.25]], ["no", "yes", "no"], classes="late").select(
         ["x1", "x0", "late"]
+    )
+
+
+def _golden_kinds():
+    rows = pd.DataFrame(
+        {
+            "carrier": ["UA", None, "é", "AA"],
+            "origin": ["JFK", "LGA", "LGA", "7"],
+            "age": [1.5, 2.0, None, 4.0],
+            "day": pd.to_datetime(["1970-01-02"] * 3 + [None]),
+            "x": [0.25, None, 3.0, 4.0],
+            "late": [True, False, True, True],
+        }
+    )
+    return PSR.from_rows(
+        rows,
+        classes="late",
+        categories={"carrier": ["AA", "other"], "origin": None},
+        missing={"age": "pairwise", "carrier": "indicator", "day": "listwise", "x": "pairwise"},
+        units={"day": "D"},
+        decimals={"age": 1},
+        ranges={"x": (0, None)},
     )
 
 
@@ -83,6 +125,18 @@ def test_the_format_is_pinned():
     assert PSR.from_bytes(GOLDEN).names == ("x1", "x0")
 
 
+def test_the_format_of_categories_and_missing_values_is_pinned():
+    """The bytes of statistics with all kinds of columns are read as those, and written again."""
+    psr = _golden_kinds()
+    assert psr.to_bytes() == GOLDEN_KINDS
+    assert psr.digest == GOLDEN_KINDS_DIGEST
+    again = PSR.from_bytes(GOLDEN_KINDS)
+    assert again == psr
+    assert again.schema == psr.schema
+    assert (again.n_rows, again.n_incomplete) == (3, 1)
+    assert again.schema.categories == {"carrier": ("AA", "other"), "origin": ("JFK", "LGA")}
+
+
 def test_the_docstring_describes_the_format():
     """A writer that follows the description, and nothing else, writes the same bytes."""
     assert _bytes(("x0",), cells=[(None, _ONE)]) == PSR.from_rows([[2.0]]).to_bytes()
@@ -106,6 +160,7 @@ def _samples():
     x = rng.normal(size=(50, 12))
     return {
         "golden": _golden(),
+        "kinds": _golden_kinds(),
         "empty": PSR.zero(Schema(["b", "a"])),
         "empty with classes": PSR.zero(Schema(["b", "a"], "late")),
         "no columns": PSR.zero(Schema([])),
@@ -132,10 +187,11 @@ def test_bytes_come_back_as_they_went(name):
     assert hash(again) == hash(psr)
     assert PSR.from_bytes(bytearray(data)) == PSR.from_bytes(memoryview(data)) == pickle.loads(pickle.dumps(psr)) == psr
     assert pickle.loads(pickle.dumps(psr)).names == psr.names
-    every = [*reversed(psr.names), *([psr.schema.classes] if psr.schema.classes else [])]
+    columns = psr.schema.columns
+    every = [*reversed(columns), *([psr.schema.classes] if psr.schema.classes else [])]
     turned = psr.select(every)
     assert (turned, turned.digest) == (psr, psr.digest)
-    assert turned.select([*psr.names, *every[len(psr.names) :]]).to_bytes() == data
+    assert turned.select([*columns, *every[len(columns) :]]).to_bytes() == data
 
 
 def test_equal_states_have_equal_bytes_however_they_came_about():
