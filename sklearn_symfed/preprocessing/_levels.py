@@ -157,7 +157,7 @@ class EncoderFromStatistics(RowColumns):
         absent = [name for name in names if name not in there.names]
         complete = there.with_zeros(absent) if absent else there
         matrix = np.array(rows).reshape(len(names), -1)
-        return complete.affine(names, matrix, None, self._names_out(matrix.shape[1]))
+        return _image(complete, names, matrix, self._names_out(matrix.shape[1]))
 
     def _unknown_levels(self, psr: PSR) -> list[tuple[str, Array]]:
         """Return the indicators of levels that were not learned, and what they become in all that comes out."""
@@ -203,6 +203,18 @@ class EncoderFromStatistics(RowColumns):
             else:
                 out[~missing, column] = self._levels_back(self.columns_.index(name), block[~missing])
         return out
+
+
+def _image(psr: PSR, names: list[str], matrix: Array, names_out: list[str]) -> PSR:
+    """Return the statistics of encoded rows, without a product where indicators stay as they are."""
+    ones = matrix == 1
+    kept = (np.count_nonzero(matrix, axis=0) == 1) & ones.any(axis=0)
+    if not kept.all() or (ones.sum(axis=1) > 1).any() or set(names) & psr.schema.observed.keys():
+        return psr.affine(names, matrix, None, names_out)
+    chosen = [names[place] for place in ones.argmax(axis=0)]
+    classes = [] if psr.schema.classes is None else [psr.schema.classes]
+    beside = psr.schema.names_without(names)
+    return psr.select([*chosen, *beside, *classes]).rename(dict(zip(chosen, names_out, strict=True)))
 
 
 def _require_finite(numbers: Array, names: list[str]) -> None:
