@@ -169,9 +169,9 @@ def equal_fits(case: Case, rows: Rows, central: Any) -> int:
 def oracle(case: Case, rows: Rows, central: Any) -> Any:
     """Fit scikit-learn's own estimator to the pooled rows, as exactly as it can."""
     plain = clone(ORACLES.get(type(central).__name__) or central.to_sklearn())
-    known = plain.get_params(deep=False)
+    known, asked = plain.get_params(deep=False), {**EXACTLY, **AS_IT_CAN.get(type(plain).__name__, {})}
     plain.set_params(
-        **{name: value for name, value in EXACTLY.items() if name in known and name not in central.get_params()}
+        **{name: value for name, value in asked.items() if name in known and name not in central.get_params()}
     )
     return plain.fit(rows.frame[rows.features], None if case.target is None else rows.frame[case.target])
 
