@@ -57,6 +57,7 @@ from sklearn_symfed import (
     Schema,
 )
 from sklearn_symfed.cli._declared import facts_of
+from sklearn_symfed.cli._features import Features
 from sklearn_symfed.cli._files import RowFile
 from sklearn_symfed.cli._session import AsJson, Home, answer, opened, pairs, say, split
 from sklearn_symfed.cli._tables import show
@@ -223,11 +224,12 @@ def predict(
     estimator = load_model(model)
     names = [str(name) for name in estimator.feature_names_in_]
     del estimator.feature_names_in_  # columns are read by these names; the arrays made of them have none
-    writer, rows = None, 0
+    writer, rows, source = None, 0, RowFile(file)
+    features = Features(names, source.names)
     with _placed(out) as temporary:
         try:
-            for batch in RowFile(file).batches(names, None):
-                found = _predictions(estimator, batch.rows)
+            for batch in source.batches(features.columns, None, kinds=features.kinds):
+                found = _predictions(estimator, features.of(batch.rows))
                 writer = writer or _writer(temporary, out.suffix, found.schema)
                 writer.write_table(found)
                 rows += len(found)
@@ -315,8 +317,7 @@ def _chosen(psr: PSR, model: Model, target: str | None, columns: list[str] | Non
     return psr, goal
 
 
-def _predictions(estimator: Any, rows: Any) -> Any:
-    matrix = np.column_stack([rows[name].to_numpy().astype(np.float64) for name in rows.column_names])
+def _predictions(estimator: Any, matrix: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
     found = estimator.transform(matrix) if isinstance(estimator, PCA) else estimator.predict(matrix)
     if found.ndim == 1:
         return pa.table({"prediction": found})

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from cli_shell import answered, digest, symfed
 
-from sklearn_symfed import PSR
+from sklearn_symfed import PSR, FederatedRidge
 from sklearn_symfed.cli import _files
 
 ROWS = {
@@ -174,3 +174,25 @@ def test_levels_may_hold_what_separates_them(home, tmp_path):
     rows = pd.DataFrame({"c": ["a,b", "x=y", "z"] * 10, "x": range(30)})
     symfed("learn", csv(rows, tmp_path / "a.csv"), "--levels", 'c="a,b", x=y,other', "--home", home)
     assert digest(home) == PSR.from_rows(rows, categories={"c": ["a,b", "x=y", "other"]}).digest
+
+
+def test_a_model_of_categories_predicts_for_files_of_them(home, tmp_path):
+    """A file needs the columns that were learned, not their indicators; a level that is not known has zeros."""
+    rows = frame()[["carrier", "age", "late"]].assign(delay=range(120))
+    symfed("learn", csv(rows, tmp_path / "a.csv"), "--categories", "carrier", "--missing", "carrier=indicator",
+           "--missing", "age=indicator", "--classes", "late", "--home", home)  # fmt: skip
+    symfed("fit", "ridge", "--target", "delay", "--out", tmp_path / "m.skops", "--home", home)
+    file = csv(rows.assign(carrier=rows.carrier.replace("DL", "ZZ"))[["age", "carrier"]], tmp_path / "b.csv")
+    symfed("predict", tmp_path / "m.skops", file, "--out", tmp_path / "out.csv")
+    missing = {"carrier": "indicator", "age": "indicator"}
+    psr = PSR.from_rows(rows, classes="late", categories=["carrier"], missing=missing)
+    model = FederatedRidge().fit(psr.drop("late"), "delay").to_sklearn()
+    features = pd.DataFrame({"age": rows.age.fillna(0.0), "missingindicator_age": rows.age.isna() * 1.0})
+    for level in ("AA", "DL", "UA"):
+        features[f"carrier={level}"] = (rows.carrier == level) * (level != "DL") * 1.0
+    features["missingindicator_carrier"] = rows.carrier.isna() * 1.0
+    expected = model.predict(features[model.feature_names_in_])
+    assert pd.read_csv(tmp_path / "out.csv").prediction.to_numpy() == pytest.approx(expected, rel=1e-12)
+    lacking = csv(rows[["age"]], tmp_path / "c.csv")
+    error = symfed("predict", tmp_path / "m.skops", lacking, "--out", tmp_path / "out.csv", code=1).stderr
+    assert "got no columns ['carrier=AA', 'carrier=DL', 'carrier=UA', 'missingindicator_carrier'" in error

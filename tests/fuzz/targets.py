@@ -374,6 +374,8 @@ def _contracts() -> list[bytes]:
         'variance("x0") > 1e-3 or 0 <= corr("x0", "x1") <= 0.9',
         'std("x0") / (1 + count("kind", "a")) != -3 * share_missing("x1")',
         'mean("x0", "y", True) - cov("x0", "x0") <= 1e6',
+        'count("c", "a") + mean("x", "d", 7) > share_missing("x", "c", "other")',
+        'corr("x", "t") < 2 or share_missing("c") + share_missing("t") < 1 or std("t", "y", 1) > 0',
     ]
     made = [Contract.of(rules, ["b"]), *(Contract.of([rule]) for rule in rules)]
     return [prefixed(0, found.to_bytes()) for found in made] + [prefixed(1, rule.encode()) for rule in rules]
