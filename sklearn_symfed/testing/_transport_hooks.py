@@ -35,6 +35,8 @@ SKIPS: Mapping[str, Mapping[str, str]] = {
         "slowly": _NO_PLACE,
         "poison": _NO_PLACE,
     },
+    "aws, moto": {"restart_server": "moto keeps everything in its memory: ministack is restarted"},
+    "aws, ministack": {"with_wrong_credentials": "ministack takes any: moto checks them"},
 }
 """Which hooks a back end of this package cannot provide, and why: no other test of a transport is ever skipped."""
 

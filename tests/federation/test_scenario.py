@@ -9,7 +9,7 @@ from sklearn_symfed import PSR, FederatedPSR
 from tests.federation.scenario_nodes import nodes, rows_of
 from tests.servers._server import Carrier
 
-BACK_ENDS = ("dir", "nats")
+BACK_ENDS = ("dir", "nats", "aws")
 
 
 @pytest.fixture

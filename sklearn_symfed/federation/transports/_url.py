@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from sklearn_symfed.exceptions import SettingError
 from sklearn_symfed.federation.transports.base import Transport, TransportFactory
 from sklearn_symfed.federation.transports.directory import DirectoryTransport
 from sklearn_symfed.federation.transports.memory import MemoryTransport
 
-__all__ = ["ENTRY_POINTS", "open_transport"]
+__all__ = ["ENTRY_POINTS", "open_transport", "transport_of"]
 
 ENTRY_POINTS = "sklearn_symfed.transports"
 
 
-def _nats(url: str, member: str, *, create: bool = False) -> Transport:
-    from sklearn_symfed.federation.transports.nats import NatsTransport
-
-    return NatsTransport(url, member, create=create)
-
-
-_BUILT_IN: dict[str, TransportFactory] = {"dir": DirectoryTransport, "memory": MemoryTransport, "nats": _nats}
-_PLANNED = ("aws", "azure")
+_HERE = "sklearn_symfed.federation.transports"
+_BUILT_IN: dict[str, TransportFactory] = {"dir": DirectoryTransport, "memory": MemoryTransport}
+_ON_DEMAND = {"aws": f"{_HERE}.aws:AwsTransport", "nats": f"{_HERE}.nats:NatsTransport"}
+"""Those that take an SDK are loaded when they are used."""
+_PLANNED = ("azure",)
 
 
 def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
@@ -30,8 +27,8 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     Parameters
     ----------
     url : str
-        ``dir:///path``, ``memory://name``, ``nats://host:port/federation``, or a scheme that an installed package
-        offers.
+        ``dir:///path``, ``memory://name``, ``nats://host:port/federation``, ``aws://region/federation?bucket=name``,
+        or a scheme that an installed package offers.
     member : str
         Whose inbox to open; it is created where there is none.
     create : bool, default=False
@@ -46,14 +43,26 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     FederationError
         If `create` and others have inboxes there.
     """
+    return transport_of(url)(url, member, create=create)
+
+
+def transport_of(url: str) -> TransportFactory:
+    """Return what opens transports of the scheme of `url`: a class, or a function of another package.
+
+    Raises
+    ------
+    SettingError
+        If the URL's scheme is not known; the message lists those that are.
+    """
     is_text = isinstance(url, str) and not any("\ud800" <= letter <= "\udfff" for letter in url)
     scheme, separator, _ = url.partition("://") if is_text else ("", "", "")
-    factory = _BUILT_IN.get(scheme) if separator else None
-    if factory is None and separator:
-        factory = next((point.load() for point in entry_points(group=ENTRY_POINTS, name=scheme)), None)
-    if factory is None:
-        offered = sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))})
-        known = ", ".join(f"{name}://" for name in offered)
-        later = f" ({scheme}:// comes with a later release)" if scheme in _PLANNED else ""
-        raise SettingError(f"Got transport URL {url!r}, but expected one of {known}{later}.")
-    return factory(url, member, create=create)
+    if separator and scheme in _BUILT_IN:
+        return _BUILT_IN[scheme]
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    points |= {name: EntryPoint(name, value, ENTRY_POINTS) for name, value in _ON_DEMAND.items()}
+    if separator and scheme in points:
+        factory: TransportFactory = points[scheme].load()
+        return factory
+    known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *points}))
+    later = f" ({scheme}:// comes with a later release)" if scheme in _PLANNED else ""
+    raise SettingError(f"Got transport URL {url!r}, but expected one of {known}{later}.")

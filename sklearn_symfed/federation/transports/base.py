@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError, TransportError
+from sklearn_symfed.exceptions import FederationError, PayloadTooLargeError, SettingError, TransportError
 from sklearn_symfed.federation._names import check_name
 
 __all__ = ["Delivery", "Transport", "TransportFactory"]
@@ -149,6 +149,54 @@ class Transport(ABC):
         self._check_open()
         if check_name(member) != self.member:
             self._discard(member)
+
+    @classmethod
+    def provision(cls, url: str, member: str) -> list[str]:
+        """Make what a federation needs before `member` founds it, and that member's inbox; return what there is.
+
+        What is there already stays as it is.
+
+        Raises
+        ------
+        FederationError
+            If others have inboxes there.
+        TransportError
+            If the carrier failed, or there is no right to.
+        """
+        opener: Any = cls
+        opener(url, member, create=True).close()
+        return [url]
+
+    @classmethod
+    def policy(cls, url: str, member: str, *, admin: bool = False) -> str:  # noqa: ARG003 - for those who have one
+        """Return the rights that a member needs, or one who founds and invites, in the language of the carrier.
+
+        Raises
+        ------
+        SettingError
+            If the carrier has no such language.
+        """
+        raise SettingError(
+            f"Got {url}, but expected a carrier that has rights of its own to be listed: aws://, nats://"
+        )
+
+    @classmethod
+    def standing(cls, url: str) -> list[str]:
+        """Return what `teardown` would remove, in words; see there."""
+        raise SettingError(f"Got {url}, but expected a carrier that a command can take down: aws://")
+
+    @classmethod
+    def teardown(cls, url: str) -> list[str]:
+        """Remove all that was made for a federation, with what waits there; return what stays, as others use it.
+
+        Raises
+        ------
+        SettingError
+            If that is left to other tools.
+        TransportError
+            If the carrier failed, or there is no right to.
+        """
+        return cls.standing(url)
 
     @property
     def dead_letters(self) -> int:

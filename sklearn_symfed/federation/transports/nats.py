@@ -128,6 +128,11 @@ class NatsTransport(Transport):
     def _discard(self, member: str) -> None:
         self._ask(f"CONSUMER.DELETE.{self._names.stream}.{token_of(member)}", missing_ok=True)
 
+    @classmethod
+    def policy(cls, url: str, member: str, *, admin: bool = False) -> str:
+        """Return the subjects that a member has to be allowed to publish and subscribe to, as JSON: the least."""
+        return json.dumps(rights_of(place_of(url)[1], member, admin=admin), indent=2)
+
     @property
     def dead_letters(self) -> int:
         """How many messages were given up, the newest thousand of the last two weeks."""
