@@ -11,6 +11,7 @@ from sklearn_symfed.cli._demo import demo
 from sklearn_symfed.cli._founding import contract, create, invite, join, leave, promote, recover, remove, resume, rotate
 from sklearn_symfed.cli._learning import forget, learn
 from sklearn_symfed.cli._models import describe, fit, predict
+from sklearn_symfed.cli._provisioning import policy, provision, teardown
 from sklearn_symfed.cli._session import EXIT_CODES, Commands
 from sklearn_symfed.cli._watching import digest, log, members, pulse, releases, status
 
@@ -47,5 +48,6 @@ def symfed(
 for command in (
     *(create, invite, join, learn, forget, pulse, status, members, log, releases, digest),
     *(describe, fit, predict, demo, promote, remove, rotate, contract, leave, resume, recover),
+    *(provision, policy, teardown),
 ):
     app.command()(command)
