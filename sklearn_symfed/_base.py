@@ -219,12 +219,13 @@ class FromStatistics(AffineStep):
             raise DataTypeError(f"Got a {type(X).__name__}, but expected rows or a PSR: pass its psr_.")
         X = named_table(X)
         validate_data(self, X, reset=not hasattr(self, "psr_"), skip_check_array=True)
-        if not len(X):
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        if not n_rows:
             raise DataError(
                 "Found array with 0 sample(s) while a minimum of 1 is required: there are no rows to learn."
             )
         if not feature_names(X):
-            raise DataError(f"Found array with 0 feature(s) (shape=({len(X)}, 0)) while a minimum of 1 is required.")
+            raise DataError(f"Found array with 0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required.")
         learned = self._learn_rows(X, y, weight)
         if weight is not None and learned.n_rows == 0:
             raise DataError("Got sample_weight that is zero for all rows, but expected at least one positive weight.")
@@ -302,7 +303,7 @@ class FromStatistics(AffineStep):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = True
         tags.array_api_support = False
         return tags
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import FLOAT_DTYPES, check_array, check_is_fitted, validate_data
 
@@ -21,6 +22,7 @@ from sklearn_symfed._steps import AffineStep, centred
 from sklearn_symfed.exceptions import (
     ClosedError,
     DataError,
+    DataTypeError,
     FederationError,
     NothingLearnedError,
     SchemaError,
@@ -412,11 +414,12 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
             X = encoded_table(X, self._encoded)
         else:
             require_rows(X, "transform")
-            X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True)
+            self._require_no_mean(X)
+            X = validate_data(self, X, reset=False, dtype=FLOAT_DTYPES, copy=True, accept_sparse="csr")
         if self.with_mean:
             X -= self.mean_
         if self.with_std:
-            X /= self.scale_
+            _scale(X, np.divide, self.scale_)
         return X
 
     def inverse_transform(self, X: Any) -> Any:
@@ -432,15 +435,23 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
         """
         check_is_fitted(self)
         require_rows(X, "inverse_transform")
-        X = check_array(X, dtype=FLOAT_DTYPES, copy=True)
+        self._require_no_mean(X)
+        X = check_array(X, dtype=FLOAT_DTYPES, copy=True, accept_sparse="csr")
         n_features = len(self._features())
         if X.shape[1] != n_features:
             raise DataError(f"Got {X.shape[1]} columns, but expected {n_features}.")
         if self.with_std:
-            X *= self.scale_
+            _scale(X, np.multiply, self.scale_)
         if self.with_mean:
             X += self.mean_
         return X
+
+    def _require_no_mean(self, X: Any) -> None:
+        if issparse(X) and self.with_mean:
+            raise DataTypeError(
+                "Got sparse rows, which a mean that is subtracted would fill, but expected with_mean=False, or dense "
+                "rows: use .toarray(), on some at a time."
+            )
 
     # -- federation --------------------------------------------------------------------------------------------------
 
@@ -720,6 +731,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -744,4 +756,12 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
 
 
 def _length(X: Any) -> int:
-    return len(X) if hasattr(X, "__len__") else 0
+    return X.shape[0] if issparse(X) else len(X) if hasattr(X, "__len__") else 0  # type: ignore[no-any-return]
+
+
+def _scale(X: Any, by: np.ufunc, scale: Any) -> None:
+    """Multiply or divide columns in place."""
+    if issparse(X):
+        by(X.data, scale[X.indices], out=X.data, casting="same_kind")
+    else:
+        by(X, scale, out=X, casting="same_kind")

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import get_tags
 
 from sklearn_symfed.exceptions import DataTypeError, SchemaError
 from sklearn_symfed.psr import (
     PSR,
     NamedColumns,
+    as_table,
     column_at,
     frame_names,
     normalised,
@@ -44,6 +47,8 @@ __all__ = [
     "with_names",
 ]
 
+_FEW = 1 << 20  # numbers of sparse rows that are read with their zeros at a time
+
 READ_ROWS = (
     "predict",
     "predict_proba",
@@ -65,7 +70,7 @@ def require_rows(X: Any, method: str) -> None:
     """Refuse what are no rows of numbers."""
     if isinstance(X, (PSR, BaseEstimator)):
         raise DataTypeError(f"{method} needs rows, but got a {type(X).__name__}.")
-    read_columns(X, "x")
+    read_columns(as_table(X), "x")
 
 
 def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,10 +82,29 @@ def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
     def checked(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
         if not (isinstance(X, PSR) and hasattr(method, "takes_statistics")):
             require_rows(X, method.__name__)
-        return method(self, X, *args, **kwargs)
+        if issparse(X) and not get_tags(self).input_tags.sparse:
+            raise DataTypeError(f"{method.__name__} got sparse rows, but dense rows are required: use .toarray().")
+        return _in_parts(method, self, X, *args, **kwargs) if issparse(X) else method(self, X, *args, **kwargs)
 
     checked.checks_rows = True  # type: ignore[attr-defined]
     return checked
+
+
+def _in_parts(method: Callable[..., Any], estimator: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+    """Apply a method to sparse rows; one that takes none, to some rows at a time, with their zeros."""
+    try:
+        return method(estimator, X, *args, **kwargs)
+    except TypeError as error:
+        if "parse" not in str(error):
+            raise
+    height, X = max(1, _FEW // max(1, X.shape[1])), X.tocsr()
+    starts = range(0, max(1, X.shape[0]), height)
+    parts = [method(estimator, X[start : start + height].toarray(), *args, **kwargs) for start in starts]
+    if isinstance(parts[0], tuple):
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+    if len(parts) > 1 and not isinstance(parts[0], np.ndarray):
+        raise DataTypeError(f"{method.__name__} got sparse rows, but only dense ones are returned as frames.")
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def readable_target(y: Any) -> Any:
@@ -108,7 +132,7 @@ def generated_names(count: int, prefix: str = "x") -> list[str]:
 
 def named_table(X: Any) -> Any:
     """Return rows as a table, or as an array, whose columns have distinct names."""
-    table = plain_table(X, "X")
+    table = plain_table(as_table(X), "X")
     names = feature_names(table)
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:

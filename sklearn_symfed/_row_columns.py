@@ -142,6 +142,7 @@ class RowColumns(TransformerFromStatistics, OneToOneFeatureMixin, TransformerMix
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        tags.input_tags.sparse = False
         return tags
 
 

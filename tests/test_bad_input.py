@@ -84,7 +84,7 @@ _ROWS = {
     "dates": (lambda: _rows().assign(fee=pd.Timestamp("2024-01-01")), DataTypeError, "as to days: .* or declare units"),
     "complex numbers": (lambda: _rows().assign(fee=1j), DataTypeError, "[Cc]omplex"),
     "extended precision": (lambda: _rows().assign(fee=np.ones(30, np.longdouble)), DataTypeError, "float64"),
-    "a sparse matrix": (lambda: (sparse.csr_matrix(np.ones((5, 3))), [True] * 5), TypeError, "[Ss]parse"),
+    "sparse labels": (lambda: (_rows().iloc[:, :3], sparse.csr_array(np.ones((30, 1)))), DataTypeError, "[Ss]parse"),
     "one-dimensional X": (lambda: (np.ones(5), [True] * 5), ValueError, "2D array"),
     "duplicate column names": (lambda: _rows().set_axis(["age", "age", "fee", "late"], axis=1), ValueError, "age"),
     "a NaN label": (lambda: _labels(np.nan), DataError, "missing label.*row 3"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 from sklearn.naive_bayes import BernoulliNB
 
 from sklearn_symfed._input import feature_names
@@ -48,9 +49,12 @@ def bernoulli_log_prob(sums: Array, weights: Array, alpha: Array) -> Array:
     return log_ratios(ratios(sums + alpha, weights[:, None] + 2 * alpha))
 
 
-def _binarised(X: Any, threshold: float, decimals: Mapping[str, int]) -> NamedColumns:
+def _binarised(X: Any, threshold: float, decimals: Mapping[str, int]) -> Any:
     """Return rows of zeros and ones; what is not finite stays as it is, to be refused by its name."""
     _, names, blocks = read_columns(X, "x", decimals=decimals)
+    if issparse(X):
+        block: Any = blocks[0]  # no threshold is below zero
+        return csr_array((_above(block.data, threshold), block.indices, block.indptr), shape=block.shape)
     names = list(Schema(names).names)  # refuses a name that occurs twice
     columns = [column for block in blocks for column in block.T]
     return NamedColumns({name: _above(column, threshold) for name, column in zip(names, columns, strict=True)})
@@ -59,6 +63,15 @@ def _binarised(X: Any, threshold: float, decimals: Mapping[str, int]) -> NamedCo
 def _above(column: Array, threshold: float) -> Array:
     above = column > threshold
     return above if np.isfinite(column).all() else np.where(np.isfinite(column), above, column)
+
+
+def _not_binary(block: Any) -> Array:
+    """Tell which columns hold other numbers than zero and one."""
+    if not issparse(block):
+        return np.asarray(((block != 0) & (block != 1)).any(axis=0))
+    found = np.zeros(block.shape[1], bool)
+    found[block.indices[(block.data != 0) & (block.data != 1)]] = True
+    return found
 
 
 class FederatedBernoulliNB(DiscreteFromStatistics, BernoulliNB):
@@ -136,8 +149,8 @@ class FederatedBernoulliNB(DiscreteFromStatistics, BernoulliNB):
         if self.binarize is not None:
             return super()._learn_rows(_binarised(X, self.binarize, decimals), y, weight)
         learned = super()._learn_rows(X, y, weight)
-        columns = [column for block in read_columns(X, "x", decimals=decimals)[2] for column in block.T]
-        _require_binary(learned.names, [((column != 0) & (column != 1)).any() for column in columns])
+        wrong = [_not_binary(block) for block in read_columns(X, "x", decimals=decimals)[2]]
+        _require_binary(learned.names, np.concatenate(wrong))
         return learned
 
     def _of_counts(self, counts: ClassCounts) -> dict[str, Any]:

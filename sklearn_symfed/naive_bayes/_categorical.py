@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.naive_bayes import CategoricalNB
 from sklearn.utils.validation import check_non_negative
 
-from sklearn_symfed.exceptions import DataError, SchemaError
+from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.naive_bayes._counts import ClassCounts, log_ratios, ratios, rounded
 from sklearn_symfed.naive_bayes._discrete import DiscreteFromStatistics
 from sklearn_symfed.psr import (
@@ -192,6 +193,8 @@ class FederatedCategoricalNB(DiscreteFromStatistics, CategoricalNB):
         self.prior = prior
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:
+        if issparse(X):
+            raise DataTypeError("Got sparse rows, but expected dense rows of levels: use .toarray().")
         return _occurring(super()._learn_rows(_indicators(X, type(self).__name__), y, weight))
 
     def _learn_psr(self, psr: PSR, y: Any) -> PSR:
@@ -232,6 +235,11 @@ class FederatedCategoricalNB(DiscreteFromStatistics, CategoricalNB):
             "feature_log_prob_": [categorical_log_prob(table, counts.weights, alpha) for table in tables],
             "n_categories_": n_categories,
         }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        return tags
 
     def _n_categories(self, found: list[int]) -> Array:
         """Return the number of levels of each feature."""

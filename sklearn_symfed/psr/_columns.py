@@ -1,4 +1,4 @@
-"""From what people pass in to named columns of numbers: arrays, DataFrames, lists, targets.
+"""From what people pass in to named columns of numbers: arrays, DataFrames, sparse matrices, lists, targets.
 
 Owns reading and refusing.  Nothing is rounded, masked or merged in type: what float64 cannot hold stays an integer or
 is refused.  Messages name columns and row positions, never values.
@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._decimals import decimal_as_float
 from sklearn_symfed.psr._declared import normalised
+from sklearn_symfed.psr._sparse import by_rows, column_of, is_sparse
 
 __all__ = [
     "EXACT_IN_FLOAT64",
@@ -90,7 +90,21 @@ def column_at(frame: Any, position: int) -> Any:
 
 
 def as_table(data: Any) -> Any:
-    """Return a pyarrow ``RecordBatch`` as the ``Table`` that it is; anything else as it is."""
+    """Return a pyarrow ``RecordBatch`` as the ``Table`` that it is; anything else as it is.
+
+    Raises
+    ------
+    DataTypeError
+        If it is a frame whose rows are not there yet, as a ``LazyFrame`` of polars or a frame of dask.
+    """
+    kind = type(data)
+    lazy = [name for name in ("collect", "compute") if hasattr(kind, name)] if hasattr(kind, "columns") else []
+    if lazy:
+        msg = (
+            f"Got a {kind.__module__.partition('.')[0]} {kind.__name__}, whose rows are not there yet, but expected "
+            f"rows: call {lazy[0]}(), or pass an iterator of parts that are not too large."
+        )
+        raise DataTypeError(msg)
     if type(data).__name__ == "RecordBatch" and "pyarrow" in sys.modules:
         return sys.modules["pyarrow"].Table.from_batches([data])
     return data
@@ -113,8 +127,8 @@ def names_in(data: Any, prefix: str, leave_out: str | None = None) -> list[str]:
         names = frame_names(data) or [f"{prefix}{i}" for i in range(len(data.columns))]
         return [name for name in names if leave_out is None or normalised(name) != leave_out]
     what = prefix.upper() if prefix == "x" else prefix
-    array = plain_array(data, what)
-    if prefix == "y" and array.ndim == 1:
+    array = data if is_sparse(data) else plain_array(data, what)
+    if prefix == "y" and array.ndim == 1 and not is_sparse(data):
         return [name_of(data) or "y"]
     return [f"{prefix}{i}" for i in range(plain_table(array, what).shape[1])]
 
@@ -128,6 +142,10 @@ def columns_in(data: Any, prefix: str, leave_out: str | None = None) -> Iterator
                 yield name, column_at(data, position)
         return
     names = names_in(data, prefix)
+    if is_sparse(data):
+        columns = by_rows(data).tocsc()
+        yield from ((name, column_of(columns, position)) for position, name in enumerate(names))
+        return
     array = plain_array(data, prefix)
     yield from zip(names, [array] if array.ndim == 1 else array.T, strict=True)
 
@@ -136,6 +154,8 @@ def read_columns(
     data: Any, prefix: str, leave_out: str | None = None, decimals: Mapping[str, int] | None = None
 ) -> tuple[int, list[str], list[Array]]:
     """Return the number of rows, column names, and arrays of shape (n_rows, n_block_columns) that together hold them.
+
+    A sparse matrix is one `csr_array`.
 
     Parameters
     ----------
@@ -157,12 +177,16 @@ def read_columns(
         arrays = [numbers(plain_array(column_at(data, i), names[i]), names[i]) for i in kept]
         return len(data), [names[i] for i in kept], [array[:, None] for array in arrays]
     what = prefix.upper() if prefix == "x" else prefix
-    array = plain_array(data, what)
-    if prefix == "y" and array.ndim == 1:
+    array = data if is_sparse(data) else plain_array(data, what)
+    if prefix == "y" and array.ndim == 1 and not is_sparse(data):
         name = name_of(data) or "y"
         return len(array), [name], [numbers(array, name)[:, None]]
     array = plain_table(array, what)
     names = [f"{prefix}{i}" for i in range(array.shape[1])]
+    if is_sparse(array):
+        array = by_rows(array)
+        as_numbers(array.data, names[0] if names else what)
+        return array.shape[0], names, [array] if names else []
     if array.dtype.kind == "O":
         return len(array), names, [numbers(array[:, i], name)[:, None] for i, name in enumerate(names)]
     return len(array), names, [as_numbers(array, names[0])] if names else []
@@ -176,7 +200,7 @@ def plain_array(data: Any, what: str) -> Array:
     DataError
         If `data` is ragged, masked, sparse or a matrix.
     """
-    if issparse(data) or isinstance(data, np.matrix):
+    if is_sparse(data) or isinstance(data, np.matrix):
         msg = f"Got sparse data or np.matrix for {what}, but dense data is required: use .toarray() or np.asarray()."
         raise DataTypeError(msg)
     values = data.to_numpy() if hasattr(data, "to_numpy") else data
@@ -195,7 +219,7 @@ def plain_array(data: Any, what: str) -> Array:
 
 
 def plain_table(data: Any, what: str) -> Any:
-    """Return a DataFrame as it is, and anything else as a two-dimensional `plain_array`.
+    """Return a DataFrame or sparse matrix as it is, and anything else as a two-dimensional `plain_array`.
 
     Raises
     ------
@@ -204,7 +228,7 @@ def plain_table(data: Any, what: str) -> Any:
     """
     if _is_frame(data):
         return data
-    array = plain_array(data, what)
+    array = data if is_sparse(data) else plain_array(data, what)
     if array.ndim != 2:
         msg = (
             f"Expected 2D array, got {array.ndim}D array instead: shape {array.shape}. Reshape your data: "

@@ -15,7 +15,15 @@ import numpy as np
 
 from sklearn_symfed.exceptions import DataError
 
-__all__ = ["decimal_as_float", "decimal_limit", "no_decimal", "scale_and_mark", "scale_floats", "scale_integers"]
+__all__ = [
+    "decimal_as_float",
+    "decimal_limit",
+    "no_decimal",
+    "scale_and_mark",
+    "scale_floats",
+    "scale_integers",
+    "scale_values",
+]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63 - 1
@@ -96,6 +104,27 @@ def scale_integers(values: Array, digits: int) -> Array | None:
     wrong = np.asarray(values > limit if values.dtype.kind == "u" else (values > limit) | (values < -limit))
     values *= values.dtype.type(10**digits)
     return wrong if digits and wrong.any() else None
+
+
+def scale_values(values: Array, digits: int | None) -> Array | None:
+    """Return numbers, those that are declared to be decimals times a power of ten; None if one cannot be learned.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Floats or integers of one type.
+    digits : int or None
+        After the point; None where none are declared.
+    """
+    if values.dtype.kind == "f":
+        if digits is None:
+            return values if np.isfinite(values).all() else None
+        out = np.empty((len(values), 1))
+        return out[:, 0] if scale_and_mark(values[:, None], digits, out) is None else None
+    if not digits:
+        return values
+    scaled = values.astype(np.uint64 if values.dtype.kind == "u" else np.int64)
+    return scaled if scale_integers(scaled, digits) is None else None
 
 
 def decimal_as_float(value: Decimal, name: str, row: int, digits: int) -> float:

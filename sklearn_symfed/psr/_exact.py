@@ -7,6 +7,7 @@ here.  Every path is free of error, so no choice below can change a bit of the r
 2. Others are split into digits by a plan that was guessed from a sample (`_digits`), and digits are multiplied
    (`_products`).
 3. Exponents beyond the range of plans take a path of integer shifts (`_shifts`).
+4. Sparse rows are multiplied without their zeros (`_sparse`).
 
 Rows that leave a remainder, and blocks whose products have no certificate, wait for a plan of their own.  A way serves
 until the data change: choosing one, and moving its sums onto the grid, costs as much as many rows.
@@ -24,6 +25,7 @@ from sklearn_symfed.psr._integers import IntegerProducts
 from sklearn_symfed.psr._limbs import Accumulator, Int64, Limbs
 from sklearn_symfed.psr._products import DigitProducts
 from sklearn_symfed.psr._shifts import shifted_products
+from sklearn_symfed.psr._sparse import Stored, sparse_products
 
 __all__ = ["CHUNK_ROWS", "ExactGram", "NotFiniteError"]
 
@@ -87,6 +89,13 @@ class ExactGram:
             self._leave()
         if sum(len(rows) for rows in self._waiting) > _WAITING:
             self.settle()
+
+    def add_sparse(self, x: Stored, exponent: int = 0) -> None:
+        """Add rows of which only the numbers that are not zero are given, each row counted ``2**exponent`` times."""
+        require_gradual_underflow()
+        self._n_rows[exponent] = self._n_rows.get(exponent, 0) + x.shape[0]
+        for products, power, part in sparse_products(x):
+            self._lanes.add(products, power + exponent, part)
 
     def add_split(self, x: Floats, low: Floats, columns: Int64, exponent: int = 0) -> None:
         """Add rows whose `columns` are each the sum of two floats, ``x[:, columns] + low``.

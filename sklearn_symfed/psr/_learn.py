@@ -23,6 +23,7 @@ from sklearn_symfed.psr._rows import Rows
 __all__ = ["learn"]
 
 _COPIED = 1 << 17  # numbers
+_LEAST_STORED, _MOST_STORED = 1 << 16, 1 << 20
 
 Array = np.ndarray[Any, Any]
 Cells = dict[Label | None, Limbs]
@@ -38,7 +39,7 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
     tasks: list[Task] = []
     for label, members in groups.items():
         size = rows.n_rows if members is None else len(members)
-        height = CHUNK_ROWS if rows.in_place and members is None else _copied_rows(len(rows.schema.stored))
+        height = _height(rows, by_class=members is not None)
         pieces = [slice(start, min(start + height, size)) for start in range(0, size, height)]
         tasks += [(label, piece if members is None else members[piece]) for piece in pieces]
     n_parts = max(1, min(effective_n_jobs(n_jobs), len(tasks)))
@@ -61,6 +62,14 @@ def learn(rows: Rows, n_jobs: int | None) -> Cells:
         weights = rows.weights if rows.weights is None or members is None else rows.weights[members]
         cells[label] = _packed(grams[0], weights)
     return cells
+
+
+def _height(rows: Rows, *, by_class: bool) -> int:
+    """Return how many rows are learned at a time."""
+    if rows.sparse:  # a step costs as much as the matrix of products is large, and holds digits of what is stored
+        n_stored = min(_MOST_STORED, max(_LEAST_STORED, len(rows.schema.stored) ** 2))
+        return max(1, n_stored * rows.n_rows // max(1, rows.n_stored))
+    return CHUNK_ROWS if rows.in_place and not by_class else _copied_rows(len(rows.schema.stored))
 
 
 def _copied_rows(n_columns: int) -> int:
@@ -90,6 +99,9 @@ def _learn_share(rows: Rows, tasks: list[Task]) -> dict[Label | None, ExactGram]
     for label, chunk in tasks:
         if gram is None or label not in grams:
             grams[label] = gram = ExactGram(len(rows.schema.stored), gram.settle() if gram else None)
+        if rows.sparse:
+            _learn_sparse(rows, chunk, gram)
+            continue
         x, low, split, integers = rows.chunk(chunk)
         weights = None if rows.weights is None else rows.weights[chunk]
         for exponent, some in ((0, slice(None)),) if weights is None else _bits(weights):
@@ -100,6 +112,18 @@ def _learn_share(rows: Rows, tasks: list[Task]) -> dict[Label | None, ExactGram]
     if gram is not None:
         gram.settle()
     return grams
+
+
+def _learn_sparse(rows: Rows, chunk: slice | Array, gram: ExactGram) -> None:
+    parts: Iterator[tuple[int, slice | Array]] = iter([(0, chunk)])
+    if rows.weights is not None:
+        every = np.arange(rows.n_rows)[chunk]
+        parts = ((exponent, every[some]) for exponent, some in _bits(rows.weights[chunk]))
+    for exponent, some in parts:
+        stored = rows.stored(some)
+        if stored is None:
+            raise NotFiniteError
+        gram.add_sparse(stored, exponent)
 
 
 def _bits(weights: Array) -> Iterator[tuple[int, Array]]:

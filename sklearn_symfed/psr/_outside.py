@@ -5,13 +5,15 @@ A row that is not finite is never left out, and neither is one of weight zero, w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from sklearn_symfed.exceptions import DataError
-from sklearn_symfed.psr._ranges import outside_of, range_in_words
+from sklearn_symfed.psr._ranges import Range, outside_of, range_in_words
 from sklearn_symfed.psr._rows import Rows
+from sklearn_symfed.psr._sparse import column_of, finite_rows, is_sparse
 
 __all__ = ["within"]
 
@@ -57,9 +59,21 @@ def _marked(rows: Rows) -> dict[str, Array]:
         bounds = {column: ranges[name] for column, name in enumerate(here) if name in ranges}
         digits = {column: decimals[name] for column, name in enumerate(here) if name in decimals}
         if bounds:
-            found.update({here[column]: marked for column, marked in outside_of(block, bounds, digits).items()})
+            found.update({here[column]: marked for column, marked in _outside_in(block, bounds, digits)})
         start += block.shape[1]
     return {name: marked & present for name, marked in found.items() for present in [_present(rows, name)]}
+
+
+def _outside_in(block: Any, bounds: dict[int, Range], digits: dict[int, int]) -> Iterable[tuple[int, Array]]:
+    if not is_sparse(block):
+        return outside_of(block, bounds, digits).items()
+    columns = block.tocsc()  # one of them at a time is looked at with its zeros
+    return (
+        (column, marked)
+        for column in bounds
+        for own in [{0: digits[column]} if column in digits else {}]
+        for marked in outside_of(column_of(columns, column)[:, None], {0: bounds[column]}, own).values()
+    )
 
 
 def _present(rows: Rows, name: str) -> Array:
@@ -74,6 +88,6 @@ def _present(rows: Rows, name: str) -> Array:
 
 def _counts(rows: Rows, some: Array) -> Array:
     """Tell of some rows which are finite and have a weight."""
-    finite = [np.isfinite(block[some]).all(axis=1) for block in rows.blocks if block.dtype.kind == "f"]
+    finite = [finite_rows(block[some]) for block in rows.blocks if block.dtype.kind == "f"]
     weighs = [] if rows.weights is None else [rows.weights[some] != 0]
     return np.asarray(np.logical_and.reduce([np.ones(len(some), bool), *finite, *weighs]))

@@ -104,8 +104,9 @@ class PSR:
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features), or iterator
-            Finite numbers.  Columns of an array are called ``x0, x1, ...``.  DataFrames are those of pandas and
+        X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or iterator
+            Finite numbers.  Columns of an array are called ``x0, x1, ...``; zeros that a sparse one does not store are
+            never written down.  DataFrames are those of pandas and
             polars, and pyarrow's ``Table`` and ``RecordBatch``.  An iterator yields batches, single rows, or pairs
             ``(X, y)`` or triples ``(X, y, sample_weight)`` of either; one batch at a time is held in memory.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None

@@ -6,7 +6,7 @@ Owns how these are put together and read in chunks of floats: an integer that fl
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,19 +27,22 @@ from sklearn_symfed.psr._columns import (
     plain_array,
     read_columns,
 )
-from sklearn_symfed.psr._decimals import no_decimal, scale_and_mark, scale_floats, scale_integers
+from sklearn_symfed.psr._decimals import no_decimal, scale_and_mark, scale_floats, scale_integers, scale_values
 from sklearn_symfed.psr._declared import checked_decimals, normalised
 from sklearn_symfed.psr._encode import encode_column, holds_categories, missing_in, values_where
 from sklearn_symfed.psr._encodings import NUMERIC, Encoding, checked_encodings
 from sklearn_symfed.psr._labels import Label, encode_labels
 from sklearn_symfed.psr._ranges import Range
 from sklearn_symfed.psr._schema import Schema
+from sklearn_symfed.psr._sparse import Stored, as_blocks, column_of, is_sparse, stored_in
 
 __all__ = ["Chunk", "Rows", "read_rows"]
 
 Array = np.ndarray[Any, Any]
 _INT64 = 2**63
 _FLOATS = (np.float64, np.float32)
+_DENSE = 0.08  # rows that have more numbers than this part of all are learned faster with their zeros
+_FEW = 1 << 20  # numbers of sparse rows that are read with their zeros at a time
 
 
 class Chunk(NamedTuple):
@@ -79,7 +82,7 @@ class Rows:
     schema : Schema
         Names of the columns of all blocks, and of the class column.
     n_rows : int
-    blocks : tuple of ndarray of shape (n_rows, n_block_columns)
+    blocks : tuple of ndarray or csr_array of shape (n_rows, n_block_columns)
         Float or integer arrays; integers may exceed what float64 holds.
     labels : tuple of bool, int or str
         Distinct class labels, sorted; empty without class column.
@@ -99,7 +102,7 @@ class Rows:
 
     schema: Schema
     n_rows: int
-    blocks: tuple[Array, ...]
+    blocks: tuple[Any, ...]
     labels: tuple[Label, ...] = ()
     codes: Array | None = None
     weights: Array | None = None
@@ -116,7 +119,43 @@ class Rows:
     @property
     def in_place(self) -> bool:
         """Whether a chunk of consecutive rows is read where it lies, without a copy."""
-        return len(self.blocks) == 1 and self.blocks[0].dtype in _FLOATS and not self.schema.decimals
+        block = self.blocks[0] if len(self.blocks) == 1 else None
+        return isinstance(block, np.ndarray) and block.dtype in _FLOATS and not self.schema.decimals
+
+    @cached_property
+    def n_stored(self) -> int:
+        """How many numbers the blocks store."""
+        return sum(block.nnz if is_sparse(block) else block.size for block in self.blocks)
+
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether rows are better learned without their zeros."""
+        some = any(map(is_sparse, self.blocks))
+        return some and self.n_stored <= _DENSE * self.n_rows * len(self.schema.stored)
+
+    def stored(self, rows: slice | Array) -> Stored | None:
+        """Read the numbers of some rows that are stored; None where one cannot be learned, which `complain` names."""
+        n_rows, start, found = len(range(self.n_rows)[rows]) if isinstance(rows, slice) else len(rows), 0, []
+        for block in self.blocks:
+            where, columns, values = stored_in(block[rows])
+            columns = columns + start
+            for digits, some in self._by_decimals(columns):
+                scaled = scale_values(values[some], digits)
+                if scaled is None:
+                    return None
+                found.append((where[some], columns[some], scaled))
+            start += block.shape[1]
+        row, column, numbers = zip(*found, strict=True)
+        return Stored((n_rows, start), np.concatenate(row), np.concatenate(column), list(numbers))
+
+    def _by_decimals(self, columns: Array) -> Iterator[tuple[int | None, Any]]:
+        """Yield declared digits after the point, and which of some columns have so many."""
+        if not self.schema.decimals or not len(columns):
+            yield None, slice(None)
+            return
+        digits = np.array([self.schema.decimals.get(name, -1) for name in self.schema.stored])[columns]
+        for each in np.unique(digits).tolist():
+            yield None if each < 0 else each, np.flatnonzero(digits == each)
 
     def chunk(self, rows: slice | Array) -> Chunk:
         """Read some rows as floats."""
@@ -182,7 +221,9 @@ class Rows:
     def _by_rows(self) -> bool:
         """Whether chunks lie in memory as the only block does, row by row; else they lie column by column."""
         alike = not self._runs or self._runs[0].columns == slice(0, len(self.schema.stored))
-        return alike and len(self.blocks) == 1 and bool(self.blocks[0].strides[0] >= self.blocks[0].strides[1])
+        if not alike or len(self.blocks) > 1 or is_sparse(self.blocks[0]):
+            return False
+        return bool(self.blocks[0].strides[0] >= self.blocks[0].strides[1])
 
     @cached_property
     def _integers(self) -> bool:
@@ -219,7 +260,7 @@ class Rows:
             if position < block.shape[1]:
                 break
             position -= block.shape[1]
-        return block[:, position]  # type: ignore[no-any-return]
+        return column_of(block, position) if is_sparse(block) else block[:, position]
 
     def without(self, some: Array) -> Rows:
         """Return the rows without some of them."""
@@ -230,7 +271,7 @@ class Rows:
         return replace(
             self,
             n_rows=len(chosen),
-            blocks=tuple(block.take(chosen, axis=0) for block in self.blocks),  # faster than block[stay]
+            blocks=tuple(_chosen(block, chosen) for block in self.blocks),
             codes=None if self.codes is None else self.codes[chosen],
             weights=None if weights is None else weights[chosen],
             kept=chosen if self.kept is None else self.kept[chosen],
@@ -260,7 +301,7 @@ class Rows:
             The chunks of rows that were read.
         """
         first: tuple[int, int, float] | None = None
-        for _, rows in tasks:
+        for rows in self._in_parts(rows for _, rows in tasks):
             x = self.chunk(rows).x
             wrong = ~np.isfinite(x)
             if self.weights is not None:
@@ -271,6 +312,16 @@ class Rows:
                 first = found if first is None or found[0] < first[0] else first
         position, column, value = first or (0, 0, np.nan)
         return not_finite("NaN" if np.isnan(value) else "infinity", self.schema.stored[column], position)
+
+    def _in_parts(self, chunks: Iterable[slice | Array]) -> Iterator[slice | Array]:
+        """Cut chunks of sparse rows into those that are read with their zeros."""
+        if not self.sparse:
+            yield from chunks
+            return
+        height = max(1, _FEW // len(self.schema.stored))
+        for rows in chunks:
+            every = np.arange(self.n_rows)[rows]
+            yield from (every[start : start + height] for start in range(0, len(every), height))
 
 
 def read_rows(
@@ -335,7 +386,7 @@ def read_rows(
     if categories is None:
         encodings = table.with_guessed(encodings)
     n_rows, blocks, encodings, incomplete = table.read(encodings, decimals)
-    if not table.names and labels is None:
+    if not table.features and labels is None:
         msg = f"Found array with 0 feature(s) (shape=({n_rows}, 0)) while a minimum of 1 is required."
         raise DataError(msg)
     schema = Schema.of_encodings(table.names, class_name, decimals, ranges or {}, outside, encodings)
@@ -345,8 +396,8 @@ def read_rows(
     found, codes = ((), None) if labels is None else _encoded_labels(labels, incomplete)
     weights = None if sample_weight is None else _read_weights(sample_weight, n_rows)
     for what, array in (*(("y", block) for block in blocks), ("the labels", codes)):
-        if array is not None and len(array) != n_rows:
-            msg = f"Got {n_rows} rows in X and {len(array)} in {what}, but expected as many."
+        if array is not None and array.shape[0] != n_rows:
+            msg = f"Got {n_rows} rows in X and {array.shape[0]} in {what}, but expected as many."
             raise DataError(msg)
     rows = Rows(schema, n_rows, tuple(blocks), found, codes, weights)
     return rows if incomplete is None or not incomplete.any() else _complete(rows, incomplete)
@@ -389,6 +440,7 @@ class _Table:
 
     def __init__(self, X: Any, y: Any, leave_out: str | None) -> None:
         self._parts = [(X, "x", leave_out), *([] if y is None else [(y, "y", None)])]
+        self.features = names_in(X, "x", leave_out)
         self.names = [name for part in self._parts for name in names_in(*part)]
 
     def with_guessed(self, encodings: dict[str, Encoding]) -> dict[str, Encoding]:
@@ -417,21 +469,30 @@ class _Table:
                 size, _, arrays = read_columns(*part, decimals)
                 n_rows, blocks = size if n_rows is None else n_rows, blocks + arrays
                 continue
+            own: list[Array] = []
             for name, column in columns_in(*part):
                 key = normalised(name)
                 encoded = encode_column(column, name, encodings.get(key, NUMERIC), decimals.get(key))
-                n_rows, blocks = len(column) if n_rows is None else n_rows, blocks + encoded.blocks
+                n_rows, own = len(column) if n_rows is None else n_rows, own + encoded.blocks
                 if key in encodings:
                     found[key] = encoded.encoding
                 if encoded.missing is not None and encoded.encoding.missing == "listwise":
                     incomplete = encoded.missing if incomplete is None else incomplete | encoded.missing
                 if encoded.missing is not None and encoded.encoding.missing == "pairwise":
                     masks.append((~encoded.missing).astype(np.int8)[:, None])
+            blocks += as_blocks(own) if is_sparse(part[0]) else own
         return n_rows or 0, blocks + masks, found, incomplete
 
 
-def _taken(block: Array, rows: slice | Array) -> Array:
-    return block[rows] if isinstance(rows, slice) else block.take(rows, axis=0)  # faster than block[rows]
+def _taken(block: Any, rows: slice | Array) -> Array:
+    """Return some rows of a block, with their zeros."""
+    if is_sparse(block):
+        return np.asarray(block[rows].toarray())
+    return block[rows] if isinstance(rows, slice) else _chosen(block, rows)  # type: ignore[no-any-return]
+
+
+def _chosen(block: Any, rows: Array) -> Any:
+    return block[rows] if is_sparse(block) else block.take(rows, axis=0)  # faster than block[rows]
 
 
 def _beyond_float64(integers: Array) -> list[int]:

@@ -13,14 +13,18 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from scipy.sparse import vstack
 
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import NamedColumns, as_table
 from sklearn_symfed.psr._labels import sorted_labels
 from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._rows import Rows, read_rows
+from sklearn_symfed.psr._sparse import is_sparse
 
 __all__ = ["alike", "batches", "counted_from", "is_stream", "joined", "pieces", "rows_of_a_piece"]
+
+_TALLEST = 32_768
 
 Array = np.ndarray[Any, Any]
 Batch = tuple[Any, Any, Any]  # X, y or None, sample_weight or None
@@ -33,7 +37,7 @@ def is_stream(X: Any) -> bool:
 
 def rows_of_a_piece(n_columns: int) -> int:
     """Return how many rows are worth learning at once: 16 MB of float64, and between 512 and 32,768 rows."""
-    return min(max(512, (1 << 21) // max(1, n_columns)), 32_768)
+    return min(max(512, (1 << 21) // max(1, n_columns)), _TALLEST)
 
 
 def pieces(stream: Iterator[Any], **declared: Any) -> Iterator[tuple[int, Rows]]:
@@ -62,7 +66,7 @@ def pieces(stream: Iterator[Any], **declared: Any) -> Iterator[tuple[int, Rows]]
             first, waiting = first + waiting, 0
         pending.append(rows)
         waiting += rows.n_read
-        enough = waiting >= rows_of_a_piece(len(rows.schema.stored))
+        enough = waiting >= (_TALLEST if rows.sparse else rows_of_a_piece(len(rows.schema.stored)))
         del X, y, weight, rows
         if enough:
             yield from _handed_over(pending, first)
@@ -98,14 +102,18 @@ def alike(one: Rows, other: Rows) -> bool:
 
 
 def _types(rows: Rows) -> list[str]:
-    return ["" if array is None else array.dtype.str for array in (rows.weights, *rows.blocks)]
+    arrays = (rows.weights, *rows.blocks)
+    return ["" if array is None else f"{array.dtype.str}{is_sparse(array)}" for array in arrays]
 
 
 def joined(parts: list[Rows]) -> Rows:
     """Return rows of one schema and of equal types as one."""
     if len(parts) == 1:
         return parts[0]
-    blocks = tuple(np.concatenate(column) for column in zip(*(rows.blocks for rows in parts), strict=True))
+    blocks = tuple(
+        vstack(column, format="csr") if is_sparse(column[0]) else np.concatenate(column)
+        for column in zip(*(rows.blocks for rows in parts), strict=True)
+    )
     n_rows = sum(rows.n_rows for rows in parts)
     labels = sorted_labels(label for rows in parts for label in rows.labels)
     codes = weights = kept = None

@@ -8,6 +8,7 @@ import unicodedata
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from scipy import sparse
@@ -34,6 +35,15 @@ def _frame(value, row=1, n_rows=3):
 
 def _objects(value):
     return np.array([[CANARY, CANARY], [CANARY, value]], dtype=object)
+
+
+class Partitions:
+    """A frame as of dask."""
+
+    columns = ("a",)
+
+    def compute(self):
+        """Not called."""
 
 
 _OK = np.full((3, 2), CANARY)
@@ -143,10 +153,13 @@ BAD = {
     ),
     "a nullable bool": ((pd.DataFrame({"b": pd.array([None, True], dtype="boolean")}),), {}, DataError, "'b', row 0 "),
     "a masked array": ((np.ma.array(_OK, mask=_OK > 0),), {}, DataError, "masked values in X"),
-    "sparse": ((sparse.csr_matrix(_OK),), {}, DataTypeError, "dense data is required"),
-    "a sparse array": ((sparse.csr_array(_OK),), {}, DataTypeError, "dense data is required"),
+    "sparse labels": ((_OK, sparse.csr_array(_OK)), {"classes": True}, DataTypeError, "dense data is required"),
+    "sparse weights": ((_OK,), {"sample_weight": sparse.csr_array(_OK)}, DataTypeError, "dense data is required"),
     "np.matrix": ((np.asmatrix(_OK),), {}, DataTypeError, "np.asarray()"),
     "NaN in a pyarrow table": ((pa.table({"a": [CANARY, None]}),), {}, DataError, "NaN: column 'a', row 1 "),
+    "a lazy frame": ((pl.LazyFrame({"a": [CANARY]}),), {}, DataTypeError, "polars LazyFrame, whose rows are not there"),
+    "a lazy y": ((_OK, pl.LazyFrame({"a": [CANARY]})), {}, DataTypeError, "call collect(), or pass an iterator"),
+    "a frame of partitions": ((Partitions(),), {}, DataTypeError, "call compute()"),
     "complex": ((_OK.astype(complex),), {}, DataTypeError, "Complex data not supported"),
     "complex as objects": ((_objects(1j * CANARY),), {}, DataTypeError, "Complex data not supported"),
     "longdouble": ((_OK.astype(np.longdouble),), {}, DataTypeError, "extended precision would be rounded"),
