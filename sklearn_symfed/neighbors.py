@@ -237,7 +237,8 @@ class FederatedNearestCentroid(ClassifierFromStatistics, NearestCentroid):
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         by_class = psr.by_class()
-        total, classes = psr.moments(), [each.moments() for each in by_class.values()]
+        classes = [each.moments() for each in by_class.values()]
+        total = psr.moments().of_classes(classes)
         if len(classes) < 2:
             raise DataError(f"The number of classes has to be greater than one; got {len(classes)} class.")
         if not total.comoments.diagonal().any():

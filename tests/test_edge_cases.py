@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.linalg import LinAlgWarning
+from sklearn.base import clone
 
 from sklearn_symfed import (
     PSR,
+    FederatedCategoricalNB,
     FederatedGaussianNB,
     FederatedGraphicalLasso,
     FederatedLinearDiscriminantAnalysis,
@@ -29,6 +31,7 @@ from sklearn_symfed import (
     fitted_digests,
 )
 from sklearn_symfed.exceptions import DataError, PairwiseWarning, SchemaError
+from tests.family import FAMILY, FEATURES
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs" / "edge_cases.md"
 _RIGHT = "right"
@@ -354,6 +357,21 @@ def test_the_only_class_has_probability_one():
         model.fit(rows[["age", "dose"]], rows.late)
         assert model.predict(rows[["age", "dose"]]).all()
         assert model.predict_proba(rows[["age", "dose"]]).tolist() == [[1.0]] * len(rows)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_symfed.exceptions.PairwiseWarning")
+@pytest.mark.parametrize("case", FAMILY, ids=str)
+def test_which_estimators_take_pairs(case):
+    """All take pairs that are there, as docs/data.md says, but the one that needs a level in each row."""
+    frame = case.encode(case.frame[[*FEATURES, *([] if case.target is None else [case.target])]])
+    for row, name in enumerate(name for name in frame if name != case.target):
+        frame[name] = frame[name].astype(float)
+        frame.loc[row::9, name] = np.nan
+    psr = PSR.from_rows(frame, classes=case.classes, missing="pairwise")
+    levels = isinstance(case.estimator, FederatedCategoricalNB)
+    with pytest.raises(DataError, match="one of them a one in each row") if levels else contextlib.nullcontext():
+        fitted = clone(case.estimator).fit(psr) if case.target is None else clone(case.estimator).fit(psr, case.target)
+        assert fitted.psr_.n_rows == len(frame)
 
 
 def _row(key: tuple[str, str], outcome: Any) -> str:

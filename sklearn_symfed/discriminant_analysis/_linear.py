@@ -123,7 +123,8 @@ class FederatedLinearDiscriminantAnalysis(ClassifierFromStatistics, LinearDiscri
         by_class = psr.by_class()
         names = sorted(psr.names)  # ties go by name, whatever the order of features
         back = [names.index(name) for name in psr.names]
-        total, classes = psr.moments().select(names), [each.moments().select(names) for each in by_class.values()]
+        classes = [each.moments().select(names) for each in by_class.values()]
+        total = psr.moments().select(names).of_classes(classes)
         if psr.n_rows == len(classes):
             raise DataError(
                 "The number of samples must be more than the number of classes. "

@@ -119,7 +119,8 @@ class FederatedQuadraticDiscriminantAnalysis(ClassifierFromStatistics, Quadratic
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
         by_class = psr.by_class()
-        total, classes = psr.moments(), [each.moments() for each in by_class.values()]
+        classes = [each.moments() for each in by_class.values()]
+        total = psr.moments().of_classes(classes)
         if len(classes) < 2:
             raise DataError(f"The number of classes has to be greater than one. Got {len(classes)} class.")
         if any(moments.n_rows == 1 for moments in classes):

@@ -230,7 +230,7 @@ def f_classif(psr: PSR, y: str) -> tuple[Array, Array]:
     (array([8.]), array([0.10557281]))
     """
     classes = _classes(psr, y)
-    ratios, between, within = analysis_of_variance(psr.moments(), classes)
+    ratios, between, within = analysis_of_variance(psr.moments().of_classes(classes), classes)
     constant = [name for name, ratio in zip(psr.names, ratios, strict=True) if ratio == (Fraction(0), Fraction(0))]
     if constant and between > 0 and within > 0:
         warnings.warn(f"Features {constant} are constant.", UserWarning, stacklevel=2)

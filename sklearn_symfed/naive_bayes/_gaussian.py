@@ -115,12 +115,12 @@ class FederatedGaussianNB(ClassifierFromStatistics, GaussianNB):
         self.prior = prior
 
     def _solve(self, psr: PSR) -> dict[str, Any]:
-        classes = psr.by_class()
-        theta, var, epsilon, count, prior = gaussian_classes(
-            psr.moments(), [each.moments() for each in classes.values()], self.var_smoothing
-        )
+        by_class = psr.by_class()
+        classes = [each.moments() for each in by_class.values()]
+        total = psr.moments().of_classes(classes)
+        theta, var, epsilon, count, prior = gaussian_classes(total, classes, self.var_smoothing)
         return {
-            "classes_": np.array(list(classes)),
+            "classes_": np.array(list(by_class)),
             "theta_": theta,
             "var_": var,
             "epsilon_": epsilon,

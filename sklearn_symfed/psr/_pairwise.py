@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -166,6 +166,13 @@ class PairwiseMoments(Moments):
     @property
     def sum_w2(self) -> int:  # type: ignore[override]
         return round(self._stored.sum_w2 * self._stored.unit / self.unit)
+
+    def of_classes(self, classes: Sequence[Moments]) -> Moments:
+        """Return the moments of the complete rows that the classes stand for, together: their means differ."""
+        unit = min((part.unit for part in classes), default=Fraction(1))  # powers of two
+        matrix = np.add.reduce([part.matrix * int(part.unit / unit) for part in classes])
+        sum_w2 = sum(part.sum_w2 * int(part.unit / unit) for part in classes)
+        return Moments(self.schema, self.n_rows, sum_w2, matrix, unit)
 
     @cached_property
     def _complete(self) -> tuple[Integers, Fraction]:

@@ -120,6 +120,24 @@ def test_what_no_rows_have_is_said():
         FederatedRidge().fit(psr, "t")
 
 
+def test_classes_by_pairs_go_with_all_rows():
+    """All rows are the complete rows of each class together: what is between classes is that of their means."""
+    frame = pd.DataFrame(
+        {"a": [1.0, np.nan, 9.0, 7.0, np.nan], "b": [1.0, 2.0, np.nan, 4.0, 6.0], "c": [0, 0, 1, 1, 1]}
+    )
+    psr = PSR.from_rows(frame, classes="c", missing="pairwise")
+    parts = [part.moments() for part in psr.by_class().values()]
+    total = psr.moments().select(["b", "a"]).of_classes([part.select(["b", "a"]) for part in parts])
+    means = [(Fraction(3, 2), Fraction(1)), (Fraction(5), Fraction(8))]
+    weights, overall = (2, 3), [(2 * one + 3 * other) / 5 for one, other in zip(*means, strict=True)]
+    assert total.n_rows == total.sum_weights == 5
+    assert total.mean.tolist() == [float(mean) for mean in overall]
+    between = sum(weight * (mean[0] - overall[0]) ** 2 for weight, mean in zip(weights, means, strict=True))
+    within = sum(part.scatter[1, 1] for part in parts)
+    assert total.scatter[0, 0] == float(between) + within
+    assert PSR.from_rows(frame.fillna(0.0), classes="c").moments().of_classes(parts).n_rows == 5
+
+
 def test_no_pair_at_all():
     """Two columns without a common row have no covariance: an estimator says which they are."""
     psr = PSR.from_rows(pd.DataFrame({"a": [1.0, np.nan], "t": [np.nan, 2.0]}), missing="pairwise")
