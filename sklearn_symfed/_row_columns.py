@@ -68,8 +68,16 @@ class RowColumns(TransformerFromStatistics, OneToOneFeatureMixin, TransformerMix
 
     def _categories_in(self, X: Any) -> Any:
         """Return the columns that hold categories, as `Schema` takes them."""
+        if isinstance(self.categories, dict):
+            return self.categories
         if not isinstance(self.categories, str):
-            return self.categories if isinstance(self.categories, dict) else list(self.categories)
+            names = list(self.categories)
+            if not all(isinstance(name, str) for name in names):
+                raise SchemaError(
+                    "Got categories that are no names of columns, but expected a list of names, or a mapping of names "
+                    "to levels: {'carrier': ['AA', 'other']}."
+                )
+            return names
         return [normalised(name) for name, column in columns_in(X, "x") if holds_categories(column)]
 
     def _declared(self, names: list[str]) -> dict[str, Any]:

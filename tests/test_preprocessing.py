@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -81,6 +81,7 @@ def test_one_hot_is_that_of_scikit_learn(params, unknown):
     assert ours.inverse_transform(encoded).tolist() == theirs.inverse_transform(encoded).tolist()
 
 
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from("abcdef"), min_size=1, max_size=20),
     st.one_of(st.none(), st.integers(1, 6), st.floats(0.01, 0.6)),
@@ -136,6 +137,8 @@ def test_columns_that_hold_categories():
     assert FederatedOneHotEncoder().fit_transform(np.array([["a", "1"], ["b", "2"]])).shape == (2, 4)
     with pytest.raises(SchemaError, match="unknown columns"):
         FederatedOneHotEncoder(categories=["z"]).fit(rows)
+    with pytest.raises(SchemaError, match="no names of columns"):
+        FederatedOneHotEncoder(categories=[["a", "b"]]).fit(rows)
 
 
 def test_missing_values():
@@ -267,6 +270,8 @@ def test_what_a_target_is():
             FederatedTargetEncoder().fit(PSR.from_rows(frame), wrong)
     with pytest.raises(SchemaError, match="expected one"):
         FederatedTargetEncoder().fit(TEXTS, frame[["t", "u"]])
+    with pytest.raises(SchemaError, match="zeros are no values"):
+        FederatedTargetEncoder().fit(PSR.from_rows(frame, missing={"t": "indicator"}), "t")
     gaps = PSR.from_rows(frame[["carrier", "t"]].assign(t=NUMBERS.where(NUMBERS > 0)), missing={"t": "pairwise"})
     there = frame[NUMBERS > 0]
     whole = FederatedTargetEncoder().fit(there[["carrier"]], there.t)

@@ -13,7 +13,7 @@ from sklearn_symfed._input import as_list, column_names
 from sklearn_symfed._row_columns import CATEGORIES
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.preprocessing._levels import EncoderFromStatistics, LevelMap
-from sklearn_symfed.psr import PSR, level_name, quotient
+from sklearn_symfed.psr import PSR, columns_of_rows, level_name, quotient
 
 __all__ = ["FederatedTargetEncoder", "shrunk_mean"]
 
@@ -153,6 +153,11 @@ class FederatedTargetEncoder(EncoderFromStatistics, RegressorFromStatistics, Cla
         features, _ = super()._columns_of(psr, y)
         if targets[0] != psr.schema.classes:
             psr.schema.positions(targets)
+            if columns_of_rows(psr, targets).schema.missing.get(targets[0]) == "indicator":
+                raise SchemaError(
+                    f"Got the target {targets[0]!r} learned with missing='indicator', whose zeros are no values; "
+                    "expected 'listwise' or 'pairwise'."
+                )
         return features, targets[0]
 
     def _learn_psr(self, psr: PSR, y: Any) -> PSR:
