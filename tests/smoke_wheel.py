@@ -43,6 +43,15 @@ def assert_same_fit(estimator_class: type, X: np.ndarray, target: np.ndarray) ->
             assert np.array_equal(getattr(by_rows, name), getattr(by_psr, name)), f"{estimator_class.__name__}.{name}"
 
 
+def assert_same_encoding(estimator_class: type, target: np.ndarray) -> None:
+    """Encode categories by what was learned from rows and from statistics: the numbers are equal to the last bit."""
+    texts = np.random.default_rng(2).choice(["a", "b", "c"], (len(target), 1))
+    parts = np.array_split(np.argsort(texts[:, 0]), 3)
+    merged = sum(PSR.from_rows(texts[part], target[part], categories=["x0"]) for part in parts)
+    by_rows, by_psr = estimator_class().fit(texts, target), estimator_class().fit(merged, "y")
+    assert np.array_equal(by_rows.transform(texts), by_psr.transform(texts)), estimator_class.__name__
+
+
 def main() -> None:
     """Check where the package comes from, then what it does."""
     installed = Path(sklearn_symfed.__file__).resolve()
@@ -56,6 +65,8 @@ def main() -> None:
         if estimator_class.__name__ == "FederatedPSR":
             node = estimator_class().partial_fit(X[:100]).partial_fit(X[100:])
             assert node.psr_ == PSR.from_rows(X)
+        elif estimator_class.__name__.endswith("Encoder"):
+            assert_same_encoding(estimator_class, y)
         else:
             assert_same_fit(estimator_class, X, labels if is_classifier(estimator_class()) else y)
     with tempfile.TemporaryDirectory() as folder:
