@@ -145,7 +145,10 @@ def _of_whole(name: str, what: str) -> Misfit:
 
 
 def _of_column(schema: Schema, name: str, column: Any) -> Iterator[Misfit]:
-    mode = schema.missing.get(name, "error")
+    modes = schema.missing
+    mode = modes.get(name, "error")
+    if name == schema.classes and all(modes.get(each) == "listwise" for each in schema.columns):
+        mode = "listwise"  # as rows are read
     outcomes = {"missing": _OUTCOMES[mode], "range": "left out" if schema.outside == "drop" else "refused"}
     try:
         missing = missing_in(column)

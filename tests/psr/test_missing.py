@@ -197,6 +197,22 @@ def test_nothing_declared_is_an_error():
         PSR.from_rows([[1.0]], missing="pairwise") + PSR.from_rows([[1.0]])
 
 
+def test_rows_without_a_label():
+    """They are left out where all columns are listwise, whoever reads them by the schema, and checks say so before."""
+    frame = pd.DataFrame(
+        {"x": [1.0, 2.0, 3.0], "c": ["a", "b", "a"], "late": pd.Series([True, None, False], dtype=object)}
+    )
+    psr = PSR.from_rows(frame, classes="late", missing="listwise")
+    assert (psr.n_rows, psr.n_incomplete) == (2, 1)
+    assert PSR.from_rows(frame, classes="late", **psr.schema.declared) == psr
+    (misfit,) = psr.schema.validate(frame).misfits
+    assert (misfit.column, misfit.outcome) == ("late", "left out")
+    partly = PSR.from_rows(frame[:1], classes="late", missing={"x": "listwise"}).schema
+    assert [misfit.outcome for misfit in partly.validate(frame).misfits if misfit.column == "late"] == ["refused"]
+    with pytest.raises(DataError, match="missing label"):
+        PSR.from_rows(frame, classes="late", **partly.declared)
+
+
 # -- dates and durations -----------------------------------------------------------------------------------------------
 
 MOMENTS = ["2024-01-01T00:00:00", "2024-02-29T12:30:00"]
