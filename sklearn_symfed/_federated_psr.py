@@ -408,7 +408,7 @@ class FederatedPSR(FederationMember, AffineStep, OneToOneFeatureMixin, Transform
             Of the standardised rows, not rounded, if a PSR was given; columns that are no features stay as they are.
         """
         check_is_fitted(self)
-        X = self._features_of(X)
+        X = self._features_of(as_table(X))
         if self._encoded.encodings:
             validate_data(self, X, reset=False, skip_check_array=True)
             X = encoded_table(X, self._encoded)

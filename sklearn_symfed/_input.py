@@ -82,6 +82,7 @@ def checking_rows(method: Callable[..., Any]) -> Callable[..., Any]:
     def checked(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
         if not (isinstance(X, PSR) and hasattr(method, "takes_statistics")):
             require_rows(X, method.__name__)
+        X = as_table(X)
         if issparse(X) and not get_tags(self).input_tags.sparse:
             raise DataTypeError(f"{method.__name__} got sparse rows, but dense rows are required: use .toarray().")
         return _in_parts(method, self, X, *args, **kwargs) if issparse(X) else method(self, X, *args, **kwargs)

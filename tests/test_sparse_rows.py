@@ -128,4 +128,7 @@ def test_names_of_features(rows: str) -> None:
         assert list(getattr(one, "feature_names_in_", ())) == (FEATURES if rows in NAMED else [])
         assert one.n_features_in_ == 3
         assert one.psr_.select(names) == want
-        assert one.get_feature_names_out().tolist() == names if one is fitted[0] else True
+    if callable(table) or rows not in NAMED or "sparse" in rows:  # scikit-learn reads such frames as sparse matrices
+        return
+    for one, method in zip(fitted, ["transform", "predict", "predict_proba"], strict=True):
+        np.testing.assert_allclose(getattr(one, method)(table), getattr(one, method)(_FRAME))

@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from sklearn_symfed import FederatedPSR
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
@@ -89,6 +90,42 @@ def test_a_stream_of_named_columns_is_its_rows(stream):
     psr = PSR.from_rows(stream(), n_jobs=2)
     assert psr == _NAMED
     assert psr.names == ("a", "b", "c")
+
+
+_INTEGERS = pd.DataFrame(_RNG.integers(-9, 9, (N, 3)), columns=["a", "b", "c"])
+_SPARSE = sparse.csr_array(_INTEGERS.to_numpy())
+MIXED = {
+    "types of pandas": lambda: iter(
+        [
+            _INTEGERS[:9],
+            _INTEGERS[9:900].astype("f4"),
+            _INTEGERS[900:8000].convert_dtypes(),
+            _INTEGERS[8000:].astype("i1"),
+        ]
+    ),
+    "types of a column": lambda: iter([_INTEGERS[:9], _INTEGERS[9:900].astype({"b": "f8"}), _INTEGERS[900:]]),
+    "types of polars": lambda: iter(
+        [pl.from_pandas(_INTEGERS[:99]).cast(pl.Float32), pl.from_pandas(_INTEGERS[99:]).cast(pl.Int8)]
+    ),
+    "types of arrow": lambda: iter(
+        [*pa.table(_INTEGERS[:99].astype("f8")).to_batches(), *pa.table(_INTEGERS[99:]).to_batches(max_chunksize=9_000)]
+    ),
+    "tables of three libraries": lambda: iter(
+        [_INTEGERS[:99], pl.from_pandas(_INTEGERS[99:200]), pa.table(_INTEGERS[200:].reset_index(drop=True))]
+    ),
+}
+UNNAMED = {
+    "types of numpy": lambda: iter([_INTEGERS.to_numpy()[:99], _INTEGERS.to_numpy(np.float16)[99:]]),
+    "types of scipy": lambda: iter([_SPARSE[:99].astype("f4"), _SPARSE[99:5000].tocoo(), _SPARSE[5000:].astype("i1")]),
+    "sparse and dense": lambda: iter([_SPARSE[:99], _INTEGERS.to_numpy()[99:700].tolist(), _SPARSE[700:].tocsc()]),
+}
+
+
+@pytest.mark.parametrize("stream", [*MIXED, *UNNAMED])
+def test_batches_of_mixed_types(stream):
+    """Batches may have any types and libraries, one beside the other."""
+    rows = _INTEGERS if stream in MIXED else _INTEGERS.to_numpy()
+    assert PSR.from_rows({**MIXED, **UNNAMED}[stream]()) == PSR.from_rows(rows)
 
 
 @pytest.mark.parametrize("stream", PAIRS.values(), ids=PAIRS)
@@ -254,6 +291,17 @@ FORMS = {
 def test_no_form_is_copied_whole(form):
     """Learning needs room for a chunk or two, not for another table, whatever its type and layout."""
     assert _peak(lambda: PSR.from_rows(form)) < 25
+
+
+@pytest.mark.parametrize("form", ["float64", "integers"])
+def test_memory_maps_are_read_a_chunk_at_a_time(form, tmp_path):
+    """Rows in a file are learned from there."""
+    np.save(tmp_path / "rows.npy", FORMS[form])
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    node = FederatedPSR()
+    assert _peak(lambda: node.fit(mapped)) < 25
+    assert node.psr_ == PSR.from_rows(FORMS[form])
 
 
 def test_decimals_are_not_copied_whole():
