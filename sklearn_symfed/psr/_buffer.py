@@ -17,7 +17,8 @@ from sklearn_symfed.psr._labels import MAX_LABELS, Label, sorted_labels
 from sklearn_symfed.psr._learn import learn
 from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._psr import PSR
-from sklearn_symfed.psr._rows import Rows, read_rows
+from sklearn_symfed.psr._reading import read_rows
+from sklearn_symfed.psr._rows import Rows
 from sklearn_symfed.psr._schema import Schema
 from sklearn_symfed.psr._stream import alike, joined, rows_of_a_piece
 

@@ -26,8 +26,9 @@ from sklearn_symfed.psr._moments import Moments
 from sklearn_symfed.psr._outside import within
 from sklearn_symfed.psr._pairwise import PairwiseMoments
 from sklearn_symfed.psr._ranges import Range, range_in_words
+from sklearn_symfed.psr._reading import read_rows
 from sklearn_symfed.psr._rescale import Rescaling
-from sklearn_symfed.psr._rows import Rows, read_rows
+from sklearn_symfed.psr._rows import Rows
 from sklearn_symfed.psr._schema import Schema, normalised
 from sklearn_symfed.psr._stream import counted_from, is_stream, pieces
 from sklearn_symfed.psr._vocabulary import without_empty_levels

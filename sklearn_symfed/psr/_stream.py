@@ -19,7 +19,8 @@ from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError
 from sklearn_symfed.psr._columns import NamedColumns, as_table
 from sklearn_symfed.psr._labels import sorted_labels
 from sklearn_symfed.psr._outside import within
-from sklearn_symfed.psr._rows import Rows, read_rows
+from sklearn_symfed.psr._reading import read_rows
+from sklearn_symfed.psr._rows import Rows
 from sklearn_symfed.psr._sparse import is_sparse
 
 __all__ = ["alike", "batches", "counted_from", "is_stream", "joined", "pieces", "rows_of_a_piece"]

@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn_symfed.exceptions import DataError, DataTypeError, SchemaError, SymfedError
 from sklearn_symfed.psr import PSR, frame_names
 from sklearn_symfed.psr._labels import MAX_LABELS
-from sklearn_symfed.psr._rows import read_rows
+from sklearn_symfed.psr._reading import read_rows
 
 CANARY = 987654.321
 _SECRET = "987654"  # no message may hold it
