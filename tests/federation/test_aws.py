@@ -9,8 +9,10 @@ import base64
 import contextlib
 import json
 import logging
+import re
 import sys
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +182,15 @@ def test_the_least_rights_are_enough_and_least(aws_carrier, requests, monkeypatc
             unused -= used
         assert {action for action, _ in unused} <= {action for action, _ in policy - unused}
     a.close(), b.close()
+
+
+def test_the_policy_in_the_docs_is_that():
+    """The policy that the docs print is that of a member, and is printed without a request."""
+    require_sdk()
+    page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text("utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    url = "aws://eu-central-1/flights?bucket=flights-symfed&account=123456789012"
+    assert json.loads(block) == json.loads(AwsTransport.policy(url, "south"))
 
 
 def test_queues_take_messages_of_the_topic_only_and_are_encrypted(aws_carrier):
@@ -394,3 +405,27 @@ def test_a_missing_sdk_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(SettingError, match=r"AwsTransport needs boto3: pip install 'sklearn-symfed\[aws\]'"):
         open_transport("aws://eu-central-1/f?bucket=b-b", "a")
+
+
+def test_a_federation_is_provisioned_and_taken_down_from_a_shell(aws_carrier, capsys):
+    """The commands make, list and remove, ask before they remove, and print a policy."""
+    cli = pytest.importorskip("sklearn_symfed.cli._app")
+    from typer.testing import CliRunner
+
+    def symfed(*arguments, code=0, **options):
+        result = CliRunner().invoke(cli.app, arguments, **options)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    url = aws_carrier.url
+    there = json.loads(symfed("provision", url, "--member", "north", "--json"))["there"]
+    assert len(there) == 4
+    assert json.loads(symfed("policy", url, "--member", "north", "--admin"))["Version"] == "2012-10-17"
+    assert there[1] in symfed("teardown", url, input="n\n", code=1)
+    assert AwsTransport.standing(url) == there
+    assert "Removed" in symfed("teardown", url, input="y\n")
+    assert AwsTransport.standing(url) in ([], ["bucket symfed-tests"])
+    symfed("provision", url, "--member", "north")
+    assert "Removed" in symfed("teardown", url, "--yes")
+    assert "expected a carrier that has rights" in symfed("policy", "memory://x", "--member", "a", code=1)
+    assert "$JS.ACK" in symfed("policy", "nats://host/f", "--member", "a")
