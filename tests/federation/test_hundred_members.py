@@ -27,6 +27,7 @@ def simulated(schema):
     return net
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_hundred_members_converge_within_two_rounds_after_the_last_learn():
     """All learn; two rounds on all hold the central state, after two messages each; then they know that, in silence."""

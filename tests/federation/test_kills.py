@@ -21,6 +21,7 @@ SEED = os.environ.get("SYMFED_KILLS_SEED", "0" if os.environ.get("CI") else str(
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.timeout(60 + 6 * RUNS),  # a run takes less than half a second on a core of its own
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked"),
 ]

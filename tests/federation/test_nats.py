@@ -28,6 +28,8 @@ from sklearn_symfed.testing._transports import drain
 from tests.servers._slow import SlowWay
 from tests.servers.nats import PASSWORD, USER, NatsServer, require_sdk
 
+pytestmark = pytest.mark.servers
+
 
 def administer(server, act):
     """Do something by the SDK itself."""

@@ -9,6 +9,8 @@ from sklearn_symfed import PSR, FederatedPSR
 from tests.federation.scenario_nodes import nodes, rows_of
 from tests.servers._server import Carrier
 
+pytestmark = pytest.mark.servers
+
 BACK_ENDS = ("dir", "nats", "aws")
 
 
