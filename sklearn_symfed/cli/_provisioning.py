@@ -25,7 +25,7 @@ def provision(
 ) -> None:
     """Make what a federation needs at a carrier, for its founder; what is there already stays as it is.
 
-    Whoever may run it can do so for a founder who may not.
+    An operator who may make topics and buckets runs it for a founder who may not.
 
     Example: symfed provision "aws://eu-central-1/flights?bucket=flights-symfed" --member north
     """

@@ -51,8 +51,9 @@ class Places:
         return [*topics, *(f"queue {name}" for name in sorted(self._queues(f"{self._names.topic}_")))]
 
     def make_topic(self) -> None:
-        """Make the topic."""
-        self._session.ask("sns", "create_topic", Name=self._names.topic)
+        """Make the topic, which a founder may not be allowed to where an operator made it."""
+        if self._subscriptions() is None:
+            self._session.ask("sns", "create_topic", Name=self._names.topic)
 
     def make_inbox(self, member: str, seconds: int) -> str:
         """Make a member's inbox, what is beside it, and its subscription; return the inbox's address.
