@@ -47,17 +47,17 @@ AS_IT_CAN = {"GraphicalLasso": {"tol": 1e-8, "max_iter": 1000}}
 """And what it is asked for where it would not end."""
 ROUNDING = "scikit-learn rounds rows while it centres and multiplies them"
 REASONS = {
-    "FactorAnalysis": "scikit-learn adds 1e-12 to each variance, and stops by a figure that is no likelihood where there "
-    "are factors to spare",
-    "BayesianRidge": "scikit-learn's iteration rounds; where it stops may differ by a step, and its last score is that "
-    "of the coefficients before",
-    "GraphicalLasso": "scikit-learn iterates until a duality gap is small; here the conditions of the optimum are solved",
+    "FactorAnalysis": "scikit-learn adds 1e-12 to each variance, and stops by a figure that is no likelihood where "
+    "there are factors to spare",
+    "BayesianRidge": "scikit-learn's iteration rounds; where it stops may differ by a step, and its last score is "
+    "that of the coefficients before",
+    "GraphicalLasso": "scikit-learn iterates until a duality gap is small; here the optimum's conditions are solved",
     "FederatedLasso(": "scikit-learn iterates until a duality gap is small; here the support is proven, and solved",
     "ElasticNet": "scikit-learn iterates until a duality gap is small; here the support is proven, and solved",
-    "FederatedLars": "scikit-learn's path rounds, and turns the sign of a coefficient that crosses zero: features enter "
-    "in another order",
-    "LassoLars(alpha=0.1,positive=True)": "scikit-learn's positive path is wrong below its last knot; here it agrees with "
-    "the positive Lasso",
+    "FederatedLars": "scikit-learn's path rounds, and turns the sign of a coefficient that crosses zero: features "
+    "enter in another order",
+    "LassoLars(alpha=0.1,positive=True)": "scikit-learn's positive path is wrong below its last knot; here it agrees "
+    "with the positive Lasso",
     "'oas'": "shares of a sum that may be negative: scikit-learn sorts them, here they follow the directions",
     "VarianceThreshold": "at threshold zero scikit-learn shows the smaller of variance and range, and no statistics "
     "hold a range",
