@@ -315,6 +315,12 @@ class RegressorFromStatistics(FromStatistics):
         self._require_target(y)
         targets = normalised(y) if isinstance(y, str) else column_names(y)
         psr.schema.positions(as_list(targets))
+        filled = [name for name in as_list(targets) if psr.schema.missing.get(name) == "indicator"]
+        if filled:
+            raise SchemaError(
+                f"Got targets {filled} whose missing values are zeros, but expected values: learn them with "
+                "missing={target: 'listwise'} or 'pairwise', which leaves these rows out."
+            )
         return [name for name in psr.names if name not in as_list(targets)], targets
 
     def _learn_rows(self, X: Any, y: Any, weight: Any) -> PSR:

@@ -138,6 +138,13 @@ def test_classes_by_pairs_go_with_all_rows():
     assert PSR.from_rows(frame.fillna(0.0), classes="c").moments().of_classes(parts).n_rows == 5
 
 
+def test_zeros_are_no_target():
+    """A target whose missing values were filled with zeros is refused: a model would take these for values."""
+    psr = PSR.from_rows(pd.DataFrame({"a": [1.0, 2.0, 4.0], "t": [2.0, np.nan, 8.0]}), missing="indicator")
+    with pytest.raises(SchemaError, match=r"targets \['t'\] whose missing values are zeros"):
+        FederatedRidge().fit(psr, "t")
+
+
 def test_no_pair_at_all():
     """Two columns without a common row have no covariance: an estimator says which they are."""
     psr = PSR.from_rows(pd.DataFrame({"a": [1.0, np.nan], "t": [np.nan, 2.0]}), missing="pairwise")
