@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.servers._server import Carrier, skip_without
+from tests.servers._server import Carrier
 from tests.servers.moto import MotoServer
 from tests.servers.seaweedfs import ACCESS_KEY, SECRET_KEY
 
@@ -32,18 +32,9 @@ def new_url() -> str:
     return f"aws://{REGION}/{uuid.uuid4().hex[:20]}?bucket=symfed-tests&account={ACCOUNT}&wait=0"
 
 
-def require_sdk() -> None:
-    """Skip without the SDK."""
-    try:
-        import boto3  # noqa: F401
-    except ImportError:
-        skip_without("boto3")
-
-
 @pytest.fixture
 def aws_carrier(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Carrier:
     """Return a place for a federation at moto, and have this process know it, too."""
-    require_sdk()
     variables = variables_of(moto_server.port)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

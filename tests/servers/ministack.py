@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers._server import Server, free_port, listens, skip_without
+from tests.servers.moto import require_sdk
 
 
 class MinistackServer(Server):
@@ -44,6 +45,7 @@ def program() -> str | None:
 @pytest.fixture(scope="session")
 def ministack_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinistackServer]:
     """Yield a server, which takes any credentials."""
+    require_sdk()
     server = MinistackServer(tmp_path_factory.mktemp("ministack"))
     server.start()
     yield server

@@ -47,9 +47,18 @@ def program() -> str | None:
     return shutil.which("moto_server", path=str(Path(sys.executable).parent)) or shutil.which("moto_server")
 
 
+def require_sdk() -> None:
+    """Skip without the SDK, which the server takes as well."""
+    try:
+        import boto3  # noqa: F401
+    except ImportError:
+        skip_without("boto3")
+
+
 @pytest.fixture(scope="session")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """Yield a server that takes any credentials."""
+    require_sdk()
     server = MotoServer(tmp_path_factory.mktemp("moto"))
     server.start()
     yield server

@@ -114,7 +114,10 @@ class Places:
 
     def _queues(self, start: str) -> list[str]:
         """Return the names of queues that begin so."""
-        found: list[str] = self._session.pages("sqs", "list_queues", "QueueUrls", QueueNamePrefix=start)
+        pages = {"PageSize": 1000}  # without which there is one page, and no word of a second
+        found: list[str] = self._session.pages(
+            "sqs", "list_queues", "QueueUrls", QueueNamePrefix=start, PaginationConfig=pages
+        )
         return [address.rpartition("/")[2] for address in found]
 
     def _subscriptions(self) -> dict[str, str] | None:
