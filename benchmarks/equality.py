@@ -162,10 +162,10 @@ def fit(case: Case, rows: Rows) -> Any:
     )
 
 
-def equal_fits(case: Case, rows: Rows, central: Any) -> int:
+def equal_fits(case: Case, rows: Rows, central: Any, trials: int) -> int:
     """Count the random parts and orders whose fit is the central one, to the last bit."""
     equal = 0
-    for psr, order in rows.merged:
+    for psr, order in rows.merged[:trials]:
         mixed = clone(case.estimator).fit(psr.select([*order, *([case.target] if case.target else [])]), case.target)
         try:
             assert_same_fit_by_name(central, mixed)
@@ -235,26 +235,31 @@ def kinds(trips: Path | None) -> list[tuple[pd.DataFrame, Callable[[], Iterator[
     return [(FRAME, lambda: real_rows(trips)), (COUNTS, digit_counts), (BINARY, digit_dots), (LEVELS, digit_levels)]
 
 
-def line(case: Case, rows: list[Rows]) -> tuple[str, ...]:
+def line(case: Case, rows: list[Rows], trials: int) -> tuple[str, ...]:
     """Return the line of an estimator."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = tried(case, rows)
+        found = tried(case, rows, trials)
     print(*found, sep="  ", file=sys.stderr, flush=True)
     return found
 
 
-def tried(case: Case, rows: list[Rows]) -> tuple[str, ...]:
-    worst, equal, total = (-1.0, "", ""), 0, 0
-    sets = ONLY.get(type(case.estimator).__name__, {each.name for each in rows})
-    for each in (each for each in rows if each.name in sets):
+def sets_of(case: Case, rows: list[Rows]) -> list[Rows]:
+    """Return the rows on which an estimator is tried."""
+    names = ONLY.get(type(case.estimator).__name__, {each.name for each in rows})
+    return [each for each in rows if each.name in names]
+
+
+def tried(case: Case, rows: list[Rows], trials: int) -> tuple[str, ...]:
+    worst, equal = (-1.0, "", ""), 0
+    mine = sets_of(case, rows)
+    for place, each in enumerate(mine):
         central = fit(case, each)
         worst = max(worst, (*largest_difference(central, oracle(case, each, central)), each.name))
-        equal += equal_fits(case, each, central)
-        total += len(each.merged)
+        equal += equal_fits(case, each, central, len(range(place, trials, len(mine))))
     size, name, where = worst
     reason = next((reason for name, reason in REASONS.items() if name in str(case)), ROUNDING) if size else "none"
-    return f"`{case}`", f"{size:.0e} (`{name}`, {where})", reason, f"{equal} of {total}", checks(case)
+    return f"`{case}`", f"{size:.0e} (`{name}`, {where})", reason, f"{equal} of {trials}", checks(case)
 
 
 def markdown(lines: list[tuple[str, ...]]) -> str:
@@ -278,9 +283,10 @@ def main(arguments: list[str] | None = None) -> str:
     for frame, make in kinds(Path(options.trips) if options.trips else None):
         cases = [case for case in FAMILY if case.frame is frame and options.only in str(case)]
         rows = list(make()) if cases else []
-        for place, each in enumerate(rows):
-            each.deal(len(range(place, options.trials, len(rows))))
-        lines += Parallel(n_jobs=options.jobs)(delayed(line)(case, rows) for case in cases)
+        fewest = min((len(sets_of(case, rows)) for case in cases), default=1)
+        for each in rows:
+            each.deal(-(-options.trials // fewest))
+        lines += Parallel(n_jobs=options.jobs)(delayed(line)(case, rows, options.trials) for case in cases)
         used += rows
     versions = ", ".join(f"{name} {version(name)}" for name in ("sklearn-symfed", "scikit-learn", "numpy", "scipy"))
     text = "\n\n".join([markdown(sorted(lines)), f"Rows: {described(used)}.", f"{processor()}; {versions}."])

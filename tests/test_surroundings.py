@@ -19,9 +19,11 @@ from tests.family import FAMILY, FEATURES, Case
 
 OWN, PEERS = slice(0, 60), slice(60, 90)
 each = pytest.mark.parametrize("case", FAMILY, ids=str)
-transforming = pytest.mark.parametrize(
-    "case", [case for case in FAMILY if hasattr(case.estimator, "transform")], ids=str
-)
+# scikit-learn's ColumnTransformer has no use for the pair that fit_transform(X, y) of PLS and CCA returns
+STEPS = [
+    case for case in FAMILY if hasattr(case.estimator, "transform") and "check_transformer_general" not in case.exempt
+]
+transforming = pytest.mark.parametrize("case", STEPS, ids=str)
 with_or_without = pytest.mark.parametrize("standing", [False, True], ids=["alone", "with a prior"])
 
 

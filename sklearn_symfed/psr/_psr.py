@@ -434,8 +434,13 @@ class PSR:
     # -- value -------------------------------------------------------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        msg = f"{_asking_estimator()} needs rows, but got a PSR, which holds the statistics of rows and none of them."
-        raise DataTypeError(msg)
+        name = _asking_estimator()
+        if name is not None:
+            msg = f"{name} needs rows, but got a PSR, which holds the statistics of rows and none of them."
+            raise DataTypeError(msg)
+        out = np.empty((), dtype=object)  # as of any other object
+        out[()] = self
+        return out
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PSR):
@@ -567,7 +572,7 @@ def _learn_stream(stream: Iterator[tuple[int, Rows]], n_jobs: int | None) -> tup
     return total, n_dropped
 
 
-def _asking_estimator() -> str:
+def _asking_estimator() -> str | None:
     """Return the class of the estimator whose method wants an array, for a pipeline to say which step it was."""
     frame = inspect.currentframe()
     while frame is not None:
@@ -575,7 +580,7 @@ def _asking_estimator() -> str:
         if hasattr(caller, "get_params") and hasattr(caller, "fit"):
             return type(caller).__name__
         frame = frame.f_back
-    return "An array"
+    return None
 
 
 def _trusted(schema: Schema, cells: _codec.Cells, n_incomplete: int = 0) -> PSR:

@@ -205,7 +205,7 @@ class Rows:
     def _by_rows(self) -> bool:
         """Whether chunks lie in memory as the only block does, row by row; else they lie column by column."""
         alike = not self._runs or self._runs[0].columns == slice(0, len(self.schema.stored))
-        if not alike or len(self.blocks) > 1 or is_sparse(self.blocks[0]):
+        if not alike or len(self.blocks) != 1 or is_sparse(self.blocks[0]):
             return False
         return bool(self.blocks[0].strides[0] >= self.blocks[0].strides[1])
 
