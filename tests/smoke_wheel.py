@@ -16,7 +16,6 @@ from sklearn.base import is_classifier
 import sklearn_symfed
 from sklearn_symfed import PSR, fitted_digests
 
-
 CHOSEN = {"FederatedCCA": {"n_components": 1}, "FederatedSelectKBest": {"k": 2}}
 """Parameters of those whose defaults suit other rows."""
 
