@@ -429,7 +429,7 @@ a stranger's request; a stranger's pulse; a stranger's roster; quiesce; ends as 
 ends after admins were overruled"""
 
 
-@pytest.mark.parametrize("topology", ["decentralised", "centralised"])
+@pytest.mark.parametrize("topology", [pytest.param("decentralised", marks=pytest.mark.thorough), "centralised"])
 def test_whenever_traffic_quiesces_all_hold_the_central_statistics(topology):
     """Whatever people, carriers and thieves do, in any order, all honest digests end equal to the central one.
 

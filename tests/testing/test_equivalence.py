@@ -31,7 +31,11 @@ _CASES = {
 }
 
 
-@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.replace(" ", "-"))
+_BRIEFLY = {"ridge", "LDA", "selection by classes"}
+_MARKED = [case if case in _BRIEFLY else pytest.param(case, marks=pytest.mark.thorough) for case in _CASES]
+
+
+@pytest.mark.parametrize("case", _MARKED, ids=lambda case: case.replace(" ", "-"))
 def test_every_estimator_is_equal_on_all_nodes_and_to_the_central_fit(case):
     """Other processes, kernels, threads, column orders and a faulty carrier do not change a bit of any model."""
     estimator, load = _CASES[case]
