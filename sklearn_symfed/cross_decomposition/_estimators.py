@@ -36,8 +36,7 @@ class _CrossDecomposition(RegressorFromStatistics):
     _y_mean: Array
     _decompose: Callable[..., CrossComponents]
 
-    @property
-    def _beside(self) -> list[str]:  # type: ignore[override]
+    def _passing(self) -> list[str]:
         return as_list(self._target)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
