@@ -19,6 +19,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -180,7 +181,8 @@ class _Reader:
 
     def test(self) -> Test:
         try:
-            tree = ast.parse(self._text, mode="eval")
+            with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # "1in x": whoever reads, refuses
+                tree = ast.parse(self._text, mode="eval")
         except SyntaxError as error:
             place = 1 if error.offset is None else error.offset or MAX_RULE  # 0: it ends where more should come
             raise self._wrong_at(error.lineno or 1, place, "what cannot be read", _A_TEST) from None

@@ -168,6 +168,8 @@ def _levels_in(values: Array) -> tuple[list[str], Array]:
     kinds = set(map(type, found))
     if bool in kinds and len(kinds) > 1:  # True and 1 are one key, but two levels
         found = [str(value) if isinstance(value, bool) else value for value in found]
+    if any(kind.__hash__ is None for kind in kinds):  # a list is no key, and no level
+        found = [level_text(value, row) for row, value in enumerate(found)]
     places = {value: place for place, value in enumerate(dict.fromkeys(found))}
     codes = np.fromiter(map(places.__getitem__, found), dtype=np.intp, count=len(found))
     return [level_text(value) for value in places], codes

@@ -148,6 +148,7 @@ SCHEMA = Schema(["fare", "dist"], classes="late")
         ("1 < 2", 1, 1, "a figure of the statistics in each comparison"),
         ("count() is 3", 1, 12, "a comparison by one of < <= > >= == != before it"),
         ("count() in (1, 2)", 1, 12, "a comparison by one of"),
+        ("1in (1, 2)", 1, 5, "a comparison by one of"),
         ('avg("fare") > 1', 1, 1, "one of the functions count, mean, variance, std, cov, corr, share_missing"),
         ("count() > True", 1, 11, "a number or one of the functions"),
         ('count() > "a"', 1, 11, "a number or"),

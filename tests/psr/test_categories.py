@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_symfed.exceptions import DataError, ForgetError, FormatError, SchemaError
+from sklearn_symfed.exceptions import DataError, DataTypeError, ForgetError, FormatError, SchemaError
 from sklearn_symfed.psr import PSR, Schema
 
 levels = st.sampled_from(["AA", "UA", "DL", "é", "a=b", "0", ""])
@@ -170,6 +170,12 @@ def test_too_many_levels():
     with pytest.raises(SchemaError, match=r"Got 1001 levels in column 'name'.*with 'other' for the rest"):
         PSR.from_rows(frame)
     assert PSR.from_rows(frame, categories={"name": ["n0", "other"]}).moments().sums.tolist() == [1.0, 1000.0]
+
+
+def test_lists_are_no_levels():
+    """What no level can be is refused by its type, in the row where it stands."""
+    with pytest.raises(DataTypeError, match=r"type list in row 1 \(counted from 0\)"):
+        PSR.from_rows(pd.DataFrame({"x": ["a", ["b"]]}), categories=["x"])
 
 
 def test_selecting():
