@@ -15,8 +15,9 @@ import numpy as np
 
 from sklearn_symfed.exceptions import SchemaError
 from sklearn_symfed.psr._decimals import decimal_limit
+from sklearn_symfed.psr._declared import declared_by_name
 
-__all__ = ["Range", "checked_range", "outside_of", "range_in_words", "require_decimal_bounds"]
+__all__ = ["Range", "checked_ranges", "outside_of", "range_in_words", "require_decimal_bounds"]
 
 _FOLDED = 1024  # numbers
 
@@ -24,7 +25,18 @@ Array = np.ndarray[Any, Any]
 Range = tuple[Any, Any]  # float, or None where there is no bound; a schema holds floats and infinities
 
 
-def checked_range(bounds: Any, name: str) -> Range:
+def checked_ranges(ranges: Mapping[str, Range] | None) -> dict[str, Range]:
+    """Return the declared ranges, by composed name.
+
+    Raises
+    ------
+    SchemaError
+        If `ranges` is no mapping of distinct names to ranges.
+    """
+    return declared_by_name("ranges", ranges, "{'fare_amount': (0, 500)}", _checked_range)
+
+
+def _checked_range(bounds: Any, name: str) -> Range:
     """Return two float64, minus infinity or infinity where there is no bound.
 
     Raises

@@ -11,29 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from sklearn_symfed.exceptions import SchemaError
 from sklearn_symfed.psr._declared import MAX_COLUMNS, MAX_DECIMALS, MAX_NAME_BYTES, checked_decimals, normalised
 from sklearn_symfed.psr._encodings import NUMERIC, Encoding, checked_encodings, observed_name
-from sklearn_symfed.psr._ranges import Range, checked_range, range_in_words, require_decimal_bounds
+from sklearn_symfed.psr._ranges import Range, checked_ranges, range_in_words, require_decimal_bounds
 
 if TYPE_CHECKING:
     from sklearn_symfed.psr._validation import Validation
 
 __all__ = ["MAX_COLUMNS", "MAX_DECIMALS", "MAX_NAME_BYTES", "Schema", "checked_decimals", "normalised"]
-
-
-def _checked_ranges(ranges: Mapping[str, Range] | None) -> dict[str, Range]:
-    """Return the declared ranges, by composed name."""
-    if ranges is None:
-        return {}
-    if not isinstance(ranges, Mapping):
-        msg = f"Got ranges of type {type(ranges).__name__}, but expected a mapping as {{'fare_amount': (0, 500)}}."
-        raise SchemaError(msg)
-    declared: dict[str, Range] = {}
-    for key, bounds in ranges.items():
-        name = normalised(key)
-        if name in declared:
-            msg = f"Got ranges of column {name!r} twice, but expected distinct names."
-            raise SchemaError(msg)
-        declared[name] = checked_range(bounds, name)
-    return declared
 
 
 @dataclass(frozen=True, init=False)
@@ -115,7 +98,7 @@ class Schema:
         names = tuple(normalised(name) for name in columns)
         classes = None if classes is None else normalised(classes)
         encodings = checked_encodings(names, categories, missing, units)
-        self._set(names, classes, checked_decimals(decimals), _checked_ranges(ranges), outside, encodings)
+        self._set(names, classes, checked_decimals(decimals), checked_ranges(ranges), outside, encodings)
 
     def _set(
         self,
@@ -177,7 +160,7 @@ class Schema:
         names = tuple(normalised(name) for name in columns)
         classes = None if classes is None else normalised(classes)
         kept = {name: encoding for name, encoding in encodings.items() if encoding != NUMERIC}
-        schema._set(names, classes, checked_decimals(decimals), _checked_ranges(ranges), outside, kept)
+        schema._set(names, classes, checked_decimals(decimals), checked_ranges(ranges), outside, kept)
         return schema
 
     # -- what it says ------------------------------------------------------------------------------------------------
