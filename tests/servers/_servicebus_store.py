@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS messages (
     data BLOB NOT NULL, origin INTEGER NOT NULL, enqueued REAL NOT NULL, expires REAL, count INTEGER NOT NULL DEFAULT 0,
     token TEXT UNIQUE, locked_until REAL, reason TEXT, description TEXT);
 CREATE INDEX IF NOT EXISTS lines ON messages (path, dead, sequence);
+CREATE INDEX IF NOT EXISTS locks ON messages (locked_until) WHERE locked_until IS NOT NULL;
+CREATE INDEX IF NOT EXISTS lives ON messages (expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS seen (
     path TEXT NOT NULL COLLATE NOCASE, message_id TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (path, message_id));
 """
