@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from proton import Collector, Condition, Endpoint, Event, Link, Message, TransportException
+from proton import Collector, Endpoint, Event, Link, Message, TransportException
 from proton import Connection as Engine
 from proton import Transport as Wire
 
@@ -246,8 +246,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, link: Link, error: NamespaceError) -> None:
         self._forget(link)
-        unauthorized = isinstance(error, Unauthorized)
-        link.condition = Condition("amqp:unauthorized-access", str(error)) if unauthorized else condition_of(error)
+        link.condition = condition_of(error)
         self._loop.call_later(MOMENT, self._detach, link)
 
     def _detach(self, link: Link) -> None:

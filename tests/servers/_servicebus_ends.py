@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from proton import Condition, Delivery, Link, Message, ProtonException
+from proton import Condition, Delivery, Link, Message, ProtonException, symbol
 
 from tests.servers._servicebus_entities import NamespaceError, NotFound, NotSupported
 from tests.servers._servicebus_messages import MOST_BYTES, Line, LockLost, Messages, TooLarge, Waiting
+from tests.servers._servicebus_tokens import Unauthorized
 from tests.servers._servicebus_wire import Malformed, delivered, read, scheduled, text
 
 CREDIT = 100
@@ -26,12 +27,14 @@ CONDITIONS = {
     NotSupported: "amqp:not-implemented",
     TooLarge: "amqp:link:message-size-exceeded",
     Malformed: "amqp:decode-error",
+    Unauthorized: "amqp:unauthorized-access",
 }
 
 
 def condition_of(error: Exception) -> Condition:
-    """Return how AMQP calls what a namespace refuses."""
-    return Condition(CONDITIONS.get(type(error), "amqp:internal-error"), str(error))
+    """Return how AMQP calls what a namespace refuses; clients count on a map of details, too."""
+    name = CONDITIONS.get(type(error), "amqp:internal-error")
+    return Condition(name, str(error), {symbol("tracking-id"): str(uuid4())})
 
 
 class End:

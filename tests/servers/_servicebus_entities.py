@@ -25,7 +25,10 @@ class NamespaceError(Exception):
 
 
 class NotFound(NamespaceError):  # noqa: N818 - as the status of HTTP is called
-    """There is no such entity."""
+    """There is no such entity, or not of that kind; in the words by which npm's client knows it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The messaging entity '{path}' could not be found.")
 
 
 class Exists(NamespaceError):  # noqa: N818
@@ -236,7 +239,7 @@ class Namespace:
         for rule in self.rules(topic, subscription):
             if rule.name.lower() == name.lower():
                 return rule
-        raise NotFound(f"rule {name!r} of {subscription_path(topic, subscription)!r}")
+        raise NotFound(f"{subscription_path(topic, subscription)}/Rules/{name}")
 
     def rules(self, topic: str, subscription: str) -> list[Rule]:
         """Return all rules of a subscription, by name; raise `NotFound`."""
@@ -262,7 +265,7 @@ class Namespace:
         with self.store.turn() as rows:
             row = rows.execute("SELECT * FROM entities WHERE path = ? AND kind != 'rule'", (path,)).fetchone()
         if row is None:
-            raise NotFound(f"entity {path!r}")
+            raise NotFound(path)
         stamps = (datetime.fromtimestamp(row[at], UTC) for at in ("created", "updated"))
         return Entity(row["kind"], row["name"], row["path"], Settings.load(row["settings"]), *stamps)
 
@@ -314,7 +317,7 @@ class Namespace:
     def _get(self, kind: str, path: str) -> Entity:
         found = self.entity(path)
         if found.kind != kind:
-            raise NotFound(f"{kind} {path!r}: there is a {found.kind} of that name")
+            raise NotFound(path)
         return found
 
     def _list(self, kind: str, parent: str | None) -> list[Entity]:

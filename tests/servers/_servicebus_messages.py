@@ -85,7 +85,7 @@ class Messages:
         """Return the topic or queue that is sent to; raise `NotFound`."""
         entity = self._namespace.entity(address)
         if entity.kind == "subscription":
-            raise NotFound(f"entity {address!r} to send to: it is a subscription")
+            raise NotFound(address)
         return entity
 
     def line(self, address: str) -> Line:
@@ -93,7 +93,7 @@ class Messages:
         dead = address.lower().endswith(DEAD_LETTERS.lower())
         entity = self.exists(address)
         if entity.kind == "topic":
-            raise NotFound(f"entity {address!r} to receive from: it is a topic")
+            raise NotFound(address)
         return Line(entity.path, dead)
 
     def exists(self, address: str) -> Entity:
