@@ -16,9 +16,12 @@ ENTRY_POINTS = "sklearn_symfed.transports"
 
 _HERE = "sklearn_symfed.federation.transports"
 _BUILT_IN: dict[str, TransportFactory] = {"dir": DirectoryTransport, "memory": MemoryTransport}
-_ON_DEMAND = {"aws": f"{_HERE}.aws:AwsTransport", "nats": f"{_HERE}.nats:NatsTransport"}
+_ON_DEMAND = {
+    "aws": f"{_HERE}.aws:AwsTransport",
+    "azure": f"{_HERE}.azure:AzureTransport",
+    "nats": f"{_HERE}.nats:NatsTransport",
+}
 """Those that take an SDK are loaded when they are used."""
-_PLANNED = ("azure",)
 
 
 def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
@@ -28,7 +31,7 @@ def open_transport(url: str, member: str, *, create: bool = False) -> Transport:
     ----------
     url : str
         ``dir:///path``, ``memory://name``, ``nats://host:port/federation``, ``aws://region/federation?bucket=name``,
-        or a scheme that an installed package offers.
+        ``azure://namespace/federation?blobs=account/container``, or a scheme that an installed package offers.
     member : str
         Whose inbox to open; it is created where there is none.
     create : bool, default=False
@@ -64,5 +67,4 @@ def transport_of(url: str) -> TransportFactory:
         factory: TransportFactory = points[scheme].load()
         return factory
     known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *points}))
-    later = f" ({scheme}:// comes with a later release)" if scheme in _PLANNED else ""
-    raise SettingError(f"Got transport URL {url!r}, but expected one of {known}{later}.")
+    raise SettingError(f"Got transport URL {url!r}, but expected one of {known}.")
