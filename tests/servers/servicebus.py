@@ -55,6 +55,7 @@ class ServiceBusServer(Server):
         command = [sys.executable, "-m", "tests.servers.servicebus", "--port", str(self.port), "--file", "bus.db"]
         super().__init__(command, folder, lambda: listens(self.port), {**os.environ, "PYTHONPATH": str(ROOT)})
         self._file = folder / "bus.db"
+        self.authority = folder / "authority.pem"
 
     @property
     def namespace(self) -> Namespace:
@@ -83,6 +84,7 @@ def servicebus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceBusS
 
 def main() -> None:
     """Serve a namespace until killed."""
+    from tests.servers._servicebus_atom import Administration
     from tests.servers._servicebus_broker import Broker
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,9 +92,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help="keeps the namespace; in memory without")
     arguments = parser.parse_args()
     namespace = Namespace(Store(arguments.file))
-    # Administration: `_servicebus_atom.py` goes here, as a callable that serves one socket over this namespace; how it
-    # is called is in the docstring of `Broker`. It gets the same keys, and checks the same signatures (`expiry_of`).
-    administration = None
+    administration = Administration(namespace, {KEY_NAME: KEY}, Path.cwd())
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(Broker(namespace, {KEY_NAME: KEY}, administration).serve(arguments.port))
 
