@@ -12,10 +12,13 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers._server import MISSING
 from tests.servers.aws import aws_carrier  # noqa: F401 - a fixture
+from tests.servers.azure import azure_carrier  # noqa: F401 - a fixture
+from tests.servers.azurite import azurite  # noqa: F401 - a fixture
 from tests.servers.ministack import ministack_server  # noqa: F401 - a fixture
 from tests.servers.moto import moto_server  # noqa: F401 - a fixture
 from tests.servers.nats import nats_carrier, nats_server, nats_user  # noqa: F401 - fixtures
 from tests.servers.seaweedfs import seaweed_server  # noqa: F401 - a fixture
+from tests.servers.servicebus import servicebus  # noqa: F401 - a fixture
 
 # CI asks whether this commit is right, hence the same examples each time; elsewhere each run looks at new ones.
 _COMMON = {

@@ -40,12 +40,12 @@ class Broker:
         self._namespace = namespace
         self._administration = administration
         self._ready: set[Line] = set()
-        self._reviewed = True
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def serve(self, port: int) -> None:
         """Serve until cancelled."""
         self._loop = asyncio.get_running_loop()
+        self._messages.on_clock = lambda: self._soon(self._look_at_the_clock)
         self._messages.on_ready = lambda line: self._soon(self._arrived, line)
         self._namespace.on_change = lambda: self._soon(self._changed)
         self._by_time()
@@ -90,17 +90,28 @@ class Broker:
                 served.append(connection)
         for connection in served:
             connection.flush()
-        self._by_time()
 
     def _changed(self) -> None:
         for connection in list(self._house.connections):
             connection.review()
             connection.flush()
 
-    def _by_time(self) -> None:
-        """Let happen what is due, and come again when the next is."""
-        upcoming = self._messages.due()
+    def _look_at_the_clock(self) -> None:
+        """Let happen what is due, soon."""
+        if self._timer is None or isinstance(self._timer, asyncio.TimerHandle):
+            self._plan(None)
+
+    def _plan(self, moment: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if moment is None:
+            self._timer = self._loop.call_soon(self._by_time)
+        else:
+            self._timer = self._loop.call_later(max(0.0, moment - self._house.clock()), self._by_time)
+
+    def _by_time(self) -> None:
+        """Let happen what is due, and come again when the next is."""
+        self._timer = None
+        upcoming = self._messages.due()
         if upcoming is not None:
-            self._timer = self._loop.call_later(max(0.0, upcoming - self._house.clock()), self._by_time)
+            self._plan(upcoming)

@@ -80,6 +80,8 @@ class Messages:
         self._store = namespace.store
         self.on_ready: Callable[[Line], None] = lambda _: None
         """Called when something can be received from a line that was not before, in the thread that did it."""
+        self.on_clock: Callable[[], None] = lambda: None
+        """Called when `due` has something new to wait for: a lock or a life that ends."""
 
     def entrance(self, address: str) -> Entity:
         """Return the topic or queue that is sent to; raise `NotFound`."""
@@ -124,6 +126,7 @@ class Messages:
                         reached.add(line.path)
         for reached_path in sorted(reached):
             self.on_ready(Line(reached_path, dead=False))
+        self.on_clock()
 
     def _duplicate(self, rows: sqlite3.Connection, entity: Entity, message_id: str | None) -> bool:
         if not entity.settings.duplicate_detection or message_id is None:
@@ -155,7 +158,10 @@ class Messages:
                     "UPDATE messages SET token = ?, locked_until = ? WHERE sequence = ?",
                     (str(uuid4()), until, sequence),
                 )
-            return [self._waiting(rows, sequence) for sequence in found]
+            lent = [self._waiting(rows, sequence) for sequence in found]
+        if lent:
+            self.on_clock()
+        return lent
 
     def take(self, line: Line, most: int) -> list[Waiting]:
         """Return the next messages, which are gone with it; raise `NotFound`."""
