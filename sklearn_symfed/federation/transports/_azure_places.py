@@ -39,6 +39,18 @@ class Places:
             if owner is not None:
                 yield owner
 
+    def has_inbox(self, member: str) -> bool | None:
+        """Tell whether there is a member's inbox; None if this end may not see that, as only an admin may."""
+        try:
+            self._ask("get_subscription", self._place.topic, self._place.inbox(member))
+        except AzureAnswerError as error:
+            if error.denied:
+                return None
+            if error.missing:
+                return False
+            raise
+        return True
+
     def listed(self) -> list[str]:
         """Return what there is, in words."""
         topic = self._place.topic
@@ -67,7 +79,7 @@ class Places:
             For which a message is locked that was received; Service Bus takes five minutes at most.
         """
         topic, inbox = self._place.topic, self._place.inbox(member)
-        if inbox not in self._subscriptions():
+        if not self.has_inbox(member):
             self._make(
                 "create_subscription",
                 topic,

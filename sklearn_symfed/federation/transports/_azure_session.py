@@ -21,6 +21,11 @@ _BUS, _STORAGE = "AZURE_SERVICEBUS_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION
 _RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.3, "retry_backoff_max": 5}
 _LATE = {"OperationTimeoutError", "ServiceRequestTimeoutError", "ServiceResponseTimeoutError", "TimeoutError"}
 _NOBODY = {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}
+_MISSING = {"MessagingEntityNotFoundError", "ResourceNotFoundError"}
+_UNKNOWN = {"ServiceBusAuthenticationError", "ClientAuthenticationError", "CredentialUnavailableError"}
+_DENIED = {"ServiceBusAuthorizationError", *_UNKNOWN}
+_LATE = {"OperationTimeoutError", "ServiceRequestTimeoutError", "ServiceResponseTimeoutError", "TimeoutError"}
+_NOBODY = {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}
 _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 30}
 
 
@@ -153,22 +158,16 @@ class Session:
     def _fail(self, error: Exception, expected: str) -> NoReturn:
         kinds = {kind.__name__ for kind in type(error).__mro__}
         status = getattr(error, "status_code", None)
-        missing = status == 404 or not kinds.isdisjoint({"MessagingEntityNotFoundError", "ResourceNotFoundError"})
-        denied = status in {401, 403} or not kinds.isdisjoint({"ServiceBusAuthorizationError"})
+        missing, denied = bool(kinds & _MISSING) or status == 404, bool(kinds & _DENIED) or status in {401, 403}
         if missing:
             reason = "no such place"
-        elif not kinds.isdisjoint({"ServiceBusAuthenticationError", "ClientAuthenticationError"}) or status == 401:
-            reason, denied = f"credentials that Azure does not take ({type(error).__name__})", True
+        elif kinds & _UNKNOWN:
+            reason = f"credentials that Azure does not take ({type(error).__name__})"
         elif denied:
             reason = "no right to (compare `symfed policy`)"
-        elif kinds & {
-            "OperationTimeoutError",
-            "ServiceRequestTimeoutError",
-            "ServiceResponseTimeoutError",
-            "TimeoutError",
-        }:
+        elif kinds & _LATE:
             reason = "no answer in time"
-        elif kinds & {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}:
+        elif kinds & _NOBODY:
             reason = f"no connection ({type(error).__name__})"
         else:
             reason = f"the error {type(error).__name__}" + (f" {status}" if isinstance(status, int) else "")

@@ -86,30 +86,18 @@ class AzureTransport(Transport):
     # -- places ------------------------------------------------------------------------------------------------------
 
     def _enter(self, *, create: bool) -> Any:
-        """Return an open receiver of the inbox; make what is missing."""
+        """Return an open receiver of the inbox; make what is missing, as far as this member may see that.
+
+        Whoever may not has an inbox that an admin made; if not, the first look into it says so.
+        """
         if create:
             self.require_empty(self._places.members())
             self._places.make_topic()
             Container(self._session).make()
-        try:
-            receiver = self._receiver()
-        except AzureAnswerError as error:
-            if not error.missing:
-                raise
-        else:
-            self.existed = True
-            return receiver
-        self.existed = False
-        try:
+        self.existed = self._places.has_inbox(self._me)
+        if self.existed is False:
             self._places.make_inbox(self._me, self.ack_deadline or 0)
-            return self._receiver()
-        except TransportError as error:
-            if create:
-                raise
-            raise TransportError(
-                f"Got no inbox of {self.member!r} at {self.url}: an admin who invites this member again makes it "
-                f"({error})"
-            ) from None
+        return self._receiver()
 
     def _receiver(self, **settings: Any) -> Any:
         place = self._session.place
@@ -209,8 +197,8 @@ class AzureTransport(Transport):
             if not error.missing:
                 raise
             raise TransportError(
-                f"Got no inbox of {self.member!r} at {self.url}: somebody took it down. An admin who invites this "
-                "member again makes it."
+                f"Got no inbox of {self.member!r} at {self.url}: nobody made it, or somebody took it down. An admin "
+                "who invites this member again makes it."
             ) from None
         self._held.update((str(message.lock_token), (message, b"")) for message in messages)
         return messages
