@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,11 +19,23 @@ from typing import Any, Self
 import pytest
 
 from tests.servers._server import skip_without
-from tests.servers._servicebus_entities import Correlation, Rule, Settings, subscription_path
+from tests.servers._servicebus_entities import (
+    Correlation,
+    Exists,
+    Invalid,
+    Namespace,
+    NotFound,
+    Rule,
+    Settings,
+    subscription_path,
+)
+from tests.servers._servicebus_messages import LockLost, Messages, Sent
+from tests.servers._servicebus_store import Store
 from tests.servers._servicebus_tokens import signature
 from tests.servers.servicebus import KEY, KEY_NAME, ServiceBusServer, connection_string
 
-pytestmark = pytest.mark.servers
+# When its connection breaks, azure-servicebus leaves a socket to the garbage collector.
+pytestmark = [pytest.mark.servers, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 CLIENT = Path(__file__).parents[1] / "servers" / "servicebus_client.mjs"
 NODE_FOLDER = Path(sys.prefix) / "node"
@@ -66,6 +81,7 @@ def place(servicebus: ServiceBusServer) -> Iterator[Place]:
     place = Place(servicebus)
     yield place
     place.client.close()
+    gc.collect()  # while warnings of its sockets are ignored
 
 
 def messages(*names: str, **fields: Any):
@@ -341,11 +357,13 @@ def test_what_the_broker_cannot_do_it_refuses(place):
 class Wire:
     """A connection by proton's own client, for what the official ones hide."""
 
-    def __init__(self, server: ServiceBusServer) -> None:
+    def __init__(self, server: ServiceBusServer, heartbeat: float | None = None) -> None:
         from proton.utils import BlockingConnection
 
         self.server = server
-        self.connection = BlockingConnection(f"127.0.0.1:{server.port}", timeout=30, allowed_mechs="ANONYMOUS")
+        self.connection = BlockingConnection(
+            f"127.0.0.1:{server.port}", timeout=30, heartbeat=heartbeat, allowed_mechs="ANONYMOUS"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -530,6 +548,184 @@ def test_management_settles_by_lock_token(place):
         assert ask("completed", "no array") == 400
         assert wire.ask(address, {}, operation="com.microsoft:add-rule").properties["statusCode"] == 501
     assert place.waits == (1, 1)
+
+
+def test_a_link_ends_with_its_entity(place, monkeypatch):
+    """Who receives from a subscription that an administrator deletes is told so at once."""
+    from azure.servicebus.management import ServiceBusAdministrationClient
+
+    place.make()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.server.authority))
+    with Wire(place.server) as wire:
+        wire.put_token(place.topic)
+        receiver = wire.receiver(place.inbox)
+        string = place.server.connection_string
+        with ServiceBusAdministrationClient.from_connection_string(string) as administration:
+            administration.delete_subscription(place.topic, "inbox")
+        assert wire.refusal(receiver) == "amqp:not-found"
+
+
+def test_the_broker_keeps_a_quiet_connection_alive(servicebus):
+    """A client that asks for heartbeats gets them."""
+    with Wire(servicebus, heartbeat=1) as wire:
+        transport = wire.connection.conn.transport
+        before = transport.frames_input
+        wire.connection.wait(lambda: transport.frames_input >= before + 2)
+
+
+@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x01\x00\x00" + b"\xff" * 64, b""])
+def test_noise_harms_nobody_else(place, noise):
+    """What is no AMQP is hung up on, and the others are served as before."""
+    place.make()
+    with socket.create_connection(("127.0.0.1", place.server.port)) as stranger:
+        stranger.sendall(noise)
+        stranger.shutdown(socket.SHUT_WR)
+        stranger.settimeout(30)
+        with contextlib.suppress(ConnectionResetError):
+            while stranger.recv(4096):
+                pass
+    place.sender.send_messages(messages("a"))
+    assert place.waits == (1, 0)
+
+
+def test_bytes_that_are_no_message_are_refused(place):
+    """Neither a transfer nor one message of a batch may be nonsense; nothing of it is stored."""
+    from proton import Delivery
+
+    place.make()
+    with Wire(place.server) as wire:
+        wire.put_token(place.topic)
+        sender = wire.connection.create_sender(place.topic)
+        for number, data in enumerate([b"nonsense", b"\x00\x53\x73\x45", b"\x00\x53\x75\xa0\xff"]):
+            delivery = sender.link.delivery(str(number))
+            sender.link.send(data)
+            sender.link.advance()
+            wire.connection.wait(lambda delivery=delivery: delivery.settled)
+            assert (delivery.remote_state, delivery.remote.condition.name) == (Delivery.REJECTED, "amqp:decode-error")
+    assert place.waits == (0, 0)
+
+
+# -- by time, with a clock of the test's own ---------------------------------------------------------------------------
+
+
+class Clock:
+    """A namespace whose time a test tells."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.now = 1000.0
+        self.namespace = Namespace(Store(clock=lambda: self.now))
+        self.messages = Messages(self.namespace)
+        self.namespace.create_topic(
+            "topic", Settings(duplicate_detection=True, duplicate_detection_window=timedelta(seconds=30))
+        )
+        self.namespace.create_subscription("topic", "inbox", Settings(lock_duration=timedelta(seconds=10), **settings))
+        self.line = self.messages.line("Topic/subscriptions/INBOX")
+
+    def send(self, name: str, lives: timedelta | None = None) -> None:
+        self.messages.send("topic", [Sent(name.encode(), Correlation(message_id=name), lives)])
+
+    def count(self) -> tuple[int, int]:
+        counts = self.namespace.counts(self.line.path)
+        return counts.active, counts.dead_letters
+
+
+def test_a_renewed_lock_holds_from_its_renewal_on():
+    """What was renewed at the ninth second of ten is held at the eighteenth, and lost at the twentieth."""
+    clock = Clock()
+    clock.send("a")
+    (held,) = clock.messages.lock(clock.line, 1)
+    clock.now += 9
+    assert clock.messages.renew(clock.line, held.token) == clock.now + 10
+    clock.now += 9
+    assert clock.messages.lock(clock.line, 1) == []
+    clock.now += 2
+    with pytest.raises(LockLost):
+        clock.messages.complete(clock.line, held.token)
+    assert [waiting.count for waiting in clock.messages.lock(clock.line, 1)] == [1]
+
+
+def test_locks_that_expire_too_often_make_a_dead_letter():
+    """A receiver that dies each time is as good as one that abandons."""
+    clock = Clock(max_delivery_count=2)
+    clock.send("a")
+    for _ in range(2):
+        (held,) = clock.messages.lock(clock.line, 1)
+        assert clock.messages.due() == held.locked_until == clock.now + 10
+        clock.now += 10
+        clock.messages.due()
+    assert clock.count() == (0, 1)
+
+
+@pytest.mark.parametrize("dead_letters", [True, False])
+def test_a_message_lives_as_long_as_it_may(dead_letters):
+    """The shorter of its own time and the subscription's ends it, unless it is locked just then."""
+    clock = Clock(time_to_live=timedelta(seconds=60), dead_lettering_on_expiration=dead_letters)
+    clock.send("own", timedelta(seconds=5))
+    clock.send("subscription's", timedelta(days=1))
+    clock.now += 4
+    (held,) = clock.messages.lock(clock.line, 1)
+    clock.now += 2
+    clock.messages.due()
+    assert clock.count() == (2, 0)
+    clock.messages.abandon(clock.line, held.token)
+    clock.messages.due()
+    assert clock.count() == (1, int(dead_letters))
+    clock.now += 54
+    clock.messages.due()
+    assert clock.count() == (0, 2 * dead_letters)
+    dead = clock.messages.lock(clock.line._replace(dead=True), 2)
+    assert {waiting.reason for waiting in dead} == ({"TTLExpiredException"} if dead_letters else set())
+
+
+def test_an_id_may_come_again_after_the_window():
+    """Within the window it is a duplicate, after it a message."""
+    clock = Clock()
+    for wait, expected in ((0, 1), (29, 1), (1, 2)):
+        clock.now += wait
+        clock.send("a")
+        assert clock.count() == (expected, 0)
+
+
+def test_a_file_has_what_was_stored(tmp_path):
+    """Entities, rules, messages, locks and ids seen are there when the file is opened again."""
+    store = Store(tmp_path / "bus.db")
+    namespace = Namespace(store)
+    namespace.create_topic("topic", Settings(duplicate_detection=True))
+    rule = Rule("to", Correlation(to="me", properties={"number": 7}))
+    namespace.create_subscription("topic", "inbox", Settings(lock_duration=LONG, extra={"mine": "x"}), rule)
+    sent = Sent(b"a", Correlation(message_id="a", to="me", properties={"number": 7}))
+    messages = Messages(namespace)
+    messages.send("topic", [sent])
+    (held,) = messages.lock(messages.line("topic/Subscriptions/inbox"), 1)
+    before = namespace.topics(), namespace.subscriptions("topic"), namespace.rules("topic", "inbox")
+    store.close()
+    store = Store(tmp_path / "bus.db")
+    namespace = Namespace(store)
+    assert (namespace.topics(), namespace.subscriptions("topic"), namespace.rules("topic", "inbox")) == before
+    messages = Messages(namespace)
+    messages.send("topic", [sent])
+    line = messages.line("topic/Subscriptions/inbox")
+    assert messages.lock(line, 9) == []
+    messages.complete(line, held.token)
+    assert namespace.counts(line.path).active == 0
+    store.close()
+
+
+def test_names_are_those_of_a_namespace():
+    """They are compared without regard to case, and limited in length and letters."""
+    namespace = Namespace()
+    namespace.create_topic("Some/Topic")
+    namespace.create_subscription("some/topic", "Inbox")
+    assert namespace.subscription("SOME/TOPIC", "inbox").path == "Some/Topic/Subscriptions/Inbox"
+    for again in (lambda: namespace.create_topic("some/topic"), lambda: namespace.create_queue("SOME/topic")):
+        with pytest.raises(Exists):
+            again()
+    for name in ("", "a" * 51, "a/b", "-a", "a b", "é", "a.", "a$"):
+        with pytest.raises(Invalid):
+            namespace.create_subscription("some/topic", name)
+    for name in ("nobody", "inbox/"):
+        with pytest.raises(NotFound):
+            namespace.subscription("some/topic", name)
 
 
 # -- @azure/service-bus ------------------------------------------------------------------------------------------------

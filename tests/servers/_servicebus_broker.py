@@ -63,7 +63,10 @@ class Broker:
         self._loop.add_reader(client, lambda: readable.done() or readable.set_result(None))
         await readable
         self._loop.remove_reader(client)
-        first = client.recv(1, socket.MSG_PEEK)
+        try:
+            first = client.recv(1, socket.MSG_PEEK)
+        except OSError:
+            first = b""
         if first == b"A":
             await self._loop.connect_accepted_socket(lambda: Connection(self._house), client)
         elif first == TLS and self._administration is not None:

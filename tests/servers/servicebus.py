@@ -21,6 +21,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,15 @@ class ServiceBusServer(Server):
         self._file = folder / "bus.db"
         self.authority = folder / "authority.pem"
 
-    @property
+    @cached_property
     def namespace(self) -> Namespace:
         """The namespace behind the broker's back: what is made or changed there, open links are not told of."""
         return Namespace(Store(self._file))
+
+    def stop(self) -> None:
+        """End it."""
+        super().stop()
+        self.namespace.store.close()
 
 
 def require_sdk() -> None:
