@@ -573,13 +573,23 @@ def test_the_broker_keeps_a_quiet_connection_alive(servicebus):
         wire.connection.wait(lambda: transport.frames_input >= before + 2)
 
 
-@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x01\x00\x00" + b"\xff" * 64, b""])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"AMQP\x00\x01\x00\x00" + b"\xff" * 64,
+        b"AMQP\x00\x01\x00\x00" + b"\x00\x00\x00\x0f\x02\x00\x00\x00\x00\x53\x14\xd0\xff\xff\xff",
+    ],
+    ids=["nothing", "HTTP", "no frame", "no transfer"],
+)
 def test_noise_harms_nobody_else(place, noise):
     """What is no AMQP is hung up on, and the others are served as before."""
     place.make()
     with socket.create_connection(("127.0.0.1", place.server.port)) as stranger:
         stranger.sendall(noise)
-        stranger.shutdown(socket.SHUT_WR)
+        if not noise:
+            stranger.shutdown(socket.SHUT_WR)
         stranger.settimeout(30)
         with contextlib.suppress(ConnectionResetError):
             while stranger.recv(4096):

@@ -21,10 +21,10 @@ from tests.servers._servicebus_entities import NamespaceError, NotSupported
 from tests.servers._servicebus_messages import MOST_BYTES, Line, Messages
 from tests.servers._servicebus_requests import MANAGEMENT, Management, Tokens
 from tests.servers._servicebus_tokens import Unauthorized, covers, path_of
-from tests.servers._servicebus_wire import Frames, message_format
+from tests.servers._servicebus_wire import FRAME, Frames, message_format
 
 CBS = "$cbs"
-FRAME, CHANNELS, IDLE = 64 * 1024, 255, 240.0
+CHANNELS, IDLE = 255, 240.0
 MOMENT = 0.005
 """Between attach and detach, in seconds: a client that gets both at once takes the link for open, and waits."""
 
