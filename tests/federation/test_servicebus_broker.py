@@ -580,8 +580,9 @@ def test_the_broker_keeps_a_quiet_connection_alive(servicebus):
         b"GET / HTTP/1.1\r\n\r\n",
         b"AMQP\x00\x01\x00\x00" + b"\xff" * 64,
         b"AMQP\x00\x01\x00\x00" + b"\x00\x00\x00\x0f\x02\x00\x00\x00\x00\x53\x14\xd0\xff\xff\xff",
+        b"AMQP\x00\x01\x00\x00" + b"\x00\x00\x00\x11\x02\x00\x00\x00\x00\x53\x10\xc0\x04\x01\xa1\x01x",
     ],
-    ids=["nothing", "HTTP", "no frame", "no transfer"],
+    ids=["nothing", "HTTP", "no frame", "no transfer", "no SASL"],
 )
 def test_noise_harms_nobody_else(place, noise):
     """What is no AMQP is hung up on, and the others are served as before."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from proton import Collector, Endpoint, Event, Link, Message, TransportException
+from proton import SASL, Collector, Endpoint, Event, Link, Message, TransportException
 from proton import Connection as Engine
 from proton import Transport as Wire
 
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._house = house
         self._loop = asyncio.get_running_loop()
         self._engine, self._wire, self._events = Engine(), Wire(Wire.SERVER), Collector()
-        self._frames, self._format = Frames(), 0
+        self._frames, self._format, self._over = Frames(), 0, False
         self._formats: dict[Any, int] = {}
         self._ends: dict[Link, End] = {}
         self._until: dict[str, float] = {}
@@ -69,9 +69,9 @@ class Connection(asyncio.Protocol):
         self._engine.collect(self._events)
         self._engine.container = "servicebus-of-the-tests"
         self._wire.max_frame_size, self._wire.channel_max, self._wire.idle_timeout = FRAME, CHANNELS, IDLE
-        sasl = self._wire.sasl()
-        sasl.allow_insecure_mechs = True
-        sasl.allowed_mechs("ANONYMOUS")
+        self._sasl = self._wire.sasl()
+        self._sasl.allow_insecure_mechs = True
+        self._sasl.allowed_mechs("ANONYMOUS")
         self._wire.bind(self._engine)
 
     def data_received(self, data: bytes) -> None:
@@ -83,11 +83,12 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def _push(self, frame: memoryview) -> None:
-        """Give the engine a frame, as much at a time as it takes; one that is broken closes the connection."""
+        """Give the engine a frame, as much at a time as it takes; once it takes no more, the connection ends."""
         while frame and (room := self._wire.capacity()) > 0:
             with contextlib.suppress(TransportException):
                 self._wire.push(bytes(frame[:room]))
             frame = frame[room:]
+        self._over |= self._wire.capacity() < 0
 
     def eof_received(self) -> None:
         """Close, as the client has."""
@@ -109,7 +110,7 @@ class Connection(asyncio.Protocol):
         while (size := self._wire.pending()) > 0:
             self._socket.write(bytes(self._wire.peek(size) or b""))
             self._wire.pop(size)
-        if size < 0 or self._wire.closed:
+        if size < 0 or self._wire.closed or self._over:
             self._socket.close()
         elif deadline:
             if self._timer is not None:
@@ -126,6 +127,7 @@ class Connection(asyncio.Protocol):
             self._events.pop()
 
     def on_connection_remote_open(self, event: Event) -> None:
+        self._over |= self._sasl.outcome != SASL.OK
         event.connection.open()
 
     def on_connection_remote_close(self, event: Event) -> None:
