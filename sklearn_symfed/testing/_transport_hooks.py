@@ -132,9 +132,10 @@ class TransportHooks(ABC):
             try:
                 transport = ends(member)
                 missing -= set(self.drained(transport))
+                if not missing:
+                    return transport
+                transport.close()
             except TransportError:
                 if time.monotonic() > until:
                     raise
-            if not missing:
-                return transport
             assert time.monotonic() < until, f"{len(missing)} of {len(messages)} messages have not come"
