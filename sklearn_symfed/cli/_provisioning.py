@@ -71,6 +71,6 @@ def _carrier(url: str) -> type[Transport]:
     found = transport_of(url)
     if not (isinstance(found, type) and issubclass(found, Transport)):
         raise SettingError(
-            f"Got {url}, whose carrier is made and removed by other tools, but expected aws:// or nats://"
+            f"Got {url}, whose carrier is made and removed by other tools, but expected aws://, azure:// or nats://"
         )
     return found

@@ -168,17 +168,92 @@ def test_the_least_rights_are_enough(least):
 
 
 def test_the_rights_in_the_docs_are_those(serve, monkeypatch):
-    """The configuration that the docs print lists these rights, and the server reads it."""
+    """The docs print these rights as the server reads them; an admin can make and remove all, a member cannot."""
     page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text("utf-8")
     (block,) = re.findall(r"```conf\n(.*?)```", page, flags=re.DOTALL)
     listed = [re.findall(r'"([^"]*)"', part) for part in re.findall(r"allow: \[(.*?)\]", block, flags=re.DOTALL)]
     admin, member = rights_of("flights", "north", admin=True), rights_of("flights", "south")
     expected = [admin["publish"], admin["subscribe"], member["publish"], member["subscribe"]]
     assert list(map(sorted, listed)) == expected
-    server = serve(block)
-    monkeypatch.setenv("NATS_USER", "north")
     monkeypatch.setenv("NATS_PASSWORD", "...")
-    NatsTransport(server.url("flights"), "north", create=True).close()
+    url = serve(block).url("flights")
+    monkeypatch.setenv("NATS_USER", "north")
+    assert NatsTransport.provision(url, "north") == NatsTransport.standing(url)
+    monkeypatch.setenv("NATS_USER", "south")
+    for use in (NatsTransport.standing, NatsTransport.teardown):
+        with pytest.raises(TransportError, match=r"let this user not (subscribe to _ADMIN|publish to \$JS.API)"):
+            use(url)
+    monkeypatch.setenv("NATS_USER", "north")
+    assert len(NatsTransport.standing(url)) == 4
+    assert NatsTransport.teardown(url) == []
+    assert NatsTransport.standing(url) == []
+
+    url = serve(block.replace('"$JS.API.STREAM.DELETE.symfed_flights", ', "")).url("flights")
+    NatsTransport.provision(url, "north")
+    with pytest.raises(TransportError, match=r"not publish to \$JS.API.STREAM.DELETE.symfed_flights: its permissions"):
+        NatsTransport.teardown(url)
+    assert len(NatsTransport.standing(url)) == 4
+
+
+# -- places ----------------------------------------------------------------------------------------------------------
+
+
+def test_provision_and_teardown(nats_carrier):
+    """What a federation needs is made, once and again, listed, and removed, once and again; others are left alone."""
+    url, other = nats_carrier.url, f"{nats_carrier.url}_"
+    others = NatsTransport.provision(other, "a")
+    stream = f"symfed_{url.rpartition('/')[2]}"
+    there = [f"stream {stream}", f"stream {stream}_dead", f"object store {stream}", "consumer z%c3%bcrich"]
+    assert NatsTransport.standing(url) == []
+    for _ in range(2):
+        assert NatsTransport.provision(url, "zürich") == there
+    with NatsTransport(url, "zürich") as a, NatsTransport(url, "b") as b:
+        a.publish(b"large" * 500_000)
+        with pytest.raises(FederationError, match="holds a federation already"):
+            NatsTransport.provision(url, "zürich")
+        assert drain(b, patience=2) == [b"large" * 500_000]
+        a.publish(b"waits")
+        assert NatsTransport.standing(url) == [*there[:3], "consumer b", there[3]]
+        for _ in range(2):
+            assert NatsTransport.teardown(url) == []
+        with pytest.raises(TransportError):
+            a.publish(b"x")
+    assert NatsTransport.standing(url) == []
+    assert NatsTransport.provision(url, "b") == [*there[:3], "consumer b"]
+    assert NatsTransport.standing(other) == others
+
+
+def test_more_consumers_than_one_answer_tells(serve):
+    """All inboxes are listed, of however many members."""
+    server = serve("")
+    url, subjects = server.url("f"), ["symfed.f.all.*", "symfed.f.to.*.*"]
+    settings = {"name": "symfed_f", "subjects": subjects, "retention": "interest", "max_consumers": 2000}
+    administer(server, lambda js: js.add_stream(**settings))
+    members = sorted(f"m{number:04}" for number in range(1030))
+    with NatsTransport(url, members[0], create=True) as a:
+        for member in members[1:]:
+            a.prepare(member)
+    assert NatsTransport.standing(url)[3:] == [f"consumer {member}" for member in members]
+    NatsTransport.teardown(url)
+
+
+def test_a_federation_is_provisioned_and_taken_down_from_a_shell(nats_carrier):
+    """The commands make, list and remove, and ask before they remove."""
+    cli = pytest.importorskip("sklearn_symfed.cli._app")
+    from typer.testing import CliRunner
+
+    def symfed(*arguments, code=0, **options):
+        result = CliRunner().invoke(cli.app, arguments, **options)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    url = nats_carrier.url
+    there = json.loads(symfed("provision", url, "--member", "north", "--json"))["there"]
+    assert len(there) == 4
+    assert all(word in symfed("teardown", url, input="n\n", code=1) for word in there)
+    assert NatsTransport.standing(url) == there
+    assert "Removed" in symfed("teardown", url, "--yes")
+    assert "There is nothing at" in symfed("teardown", url)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +399,7 @@ def test_no_server_and_another_service(serve):
         "nats://h/a/b",
         "nats://h/a.b",
         "nats://h/a?x",
+        "nats://h/a_dead",
         "nats://h:0x/f",
         "nats://h/" + "x" * 65,
     ],

@@ -15,7 +15,8 @@ from sklearn_symfed.federation.transports.directory import folder_of
 
 __all__ = ["Names", "member_of", "place_of", "rights_of", "token_of"]
 
-_FEDERATION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_FEDERATION = re.compile(r"[A-Za-z0-9_-]{1,64}(?<!_dead)", re.ASCII)
+"""The stream of one federation may not be the dead letters of another."""
 
 
 class Names(NamedTuple):
@@ -37,6 +38,11 @@ class Names(NamedTuple):
     def objects(self) -> str:
         """Of what an object store lies in."""
         return f"OBJ_{self.stream}"
+
+    @property
+    def answers(self) -> str:
+        """Of the subjects of answers to an admin who lists or removes all, before whom it is as a member is known."""
+        return f"_ADMIN.{self.federation}"
 
     def to_all(self, sender: str) -> str:
         """Return the subject of messages for all."""
@@ -74,7 +80,7 @@ def rights_of(federation: str, member: str, *, admin: bool = False) -> dict[str,
         As in the URL.
     member : str
     admin : bool, default=False
-        Whether it founds the federation, or makes the inboxes of those whom it invites.
+        Whether it founds the federation, makes the inboxes of those whom it invites, or takes all of it down.
     """
     names, me = Names(federation), token_of(check_name(member))
     stream, objects = names.stream, names.objects
@@ -94,11 +100,14 @@ def rights_of(federation: str, member: str, *, admin: bool = False) -> dict[str,
         "$JS.API.STREAM.NAMES",
         "$JS.FC.>",
     ]
+    subscribe = [f"_INBOX.{me}.>"]
     if admin:
-        publish += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE") for name in (stream, objects)]
-        publish += [f"$JS.API.STREAM.CREATE.{names.dead_stream}", f"$JS.API.CONSUMER.NAMES.{stream}"]
+        streams = (stream, names.dead_stream, objects)
+        publish += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "DELETE") for name in streams]
         publish += [f"$JS.API.CONSUMER.{verb}.{stream}.*" for verb in ("INFO", "DURABLE.CREATE", "DELETE")]
-    return {"publish": sorted(set(publish)), "subscribe": [f"_INBOX.{me}.>"]}
+        publish.append(f"$JS.API.CONSUMER.NAMES.{stream}")
+        subscribe.append(f"{names.answers}.>")
+    return {"publish": sorted(set(publish)), "subscribe": sorted(subscribe)}
 
 
 def place_of(url: str) -> tuple[str, str]:
@@ -115,6 +124,7 @@ def place_of(url: str) -> tuple[str, str]:
         shown = url.replace(parts.netloc, "...") if "@" in parts.netloc else url
         raise SettingError(
             f"Got transport URL {shown!r}, but expected nats://host:port/federation, with a federation of letters, "
-            "digits, - and _; user and password come from the environment (NATS_USER, NATS_PASSWORD)."
+            "digits, - and _ that does not end in _dead; user and password come from the environment (NATS_USER, "
+            "NATS_PASSWORD)."
         )
     return f"nats://{f'[{host}]' if ':' in host else host}:{port}", federation

@@ -177,13 +177,13 @@ class Transport(ABC):
             If the carrier has no such language.
         """
         raise SettingError(
-            f"Got {url}, but expected a carrier that has rights of its own to be listed: aws://, nats://"
+            f"Got {url}, but expected a carrier that has rights of its own to be listed: aws://, azure://, nats://"
         )
 
     @classmethod
     def standing(cls, url: str) -> list[str]:
         """Return what `teardown` would remove, in words; see there."""
-        raise SettingError(f"Got {url}, but expected a carrier that a command can take down: aws://")
+        raise SettingError(f"Got {url}, but expected a carrier that a command can take down: aws://, azure://, nats://")
 
     @classmethod
     def teardown(cls, url: str) -> list[str]:

@@ -1,8 +1,9 @@
 """``nats://host:port/federation``: a JetStream stream a federation, a durable consumer a member.
 
-Owns what is asked of JetStream.  A stream of messages keeps each until all consumers have acknowledged it; a second one
+Owns what is sent and received.  A stream of messages keeps each until all consumers have acknowledged it; a second one
 keeps what nobody could take in; an object store holds what is larger than the server takes at once (`_claim_check`).
-Names and rights are `_nats_names`; whose credentials are used says the environment (`_nats_session`).
+What is made and removed is
+`_nats_places`; names and rights are `_nats_names`; whose credentials are used says the environment (`_nats_session`).
 """
 
 from __future__ import annotations
@@ -13,27 +14,25 @@ import io
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sklearn_symfed.exceptions import FormatError, TransportError
 from sklearn_symfed.federation.transports._claim_check import ClaimCheck
-from sklearn_symfed.federation.transports._nats_names import Names, member_of, place_of, rights_of, token_of
-from sklearn_symfed.federation.transports._nats_session import ApiError, Session
+from sklearn_symfed.federation.transports._nats_names import Names, place_of, rights_of, token_of
+from sklearn_symfed.federation.transports._nats_places import Places
+from sklearn_symfed.federation.transports._nats_session import Session
 from sklearn_symfed.federation.transports.base import Delivery, Transport
 
 __all__ = ["NatsTransport", "rights_of"]
 
 _log = logging.getLogger("sklearn_symfed")
 
-_KEPT = 14 * 86_400
-"""So many seconds a message waits for whoever does not read, as long as any cloud's queue keeps one."""
 _TRIES = 5
 _HEADERS = 1024
 _AT_ONCE = 16
 _MOST_BYTES = 64 * 2**20
 _CHUNK = 512 * 2**10
-_SECOND = 10**9
 
 
 class NatsTransport(Transport):
@@ -63,43 +62,29 @@ class NatsTransport(Transport):
         ack_deadline: float = 60.0,
     ) -> None:
         super().__init__(url, member, max_payload=max_payload)
-        address, federation = place_of(url)
         self.ack_deadline = ack_deadline
-        self._names = Names(federation)
+        self._names = Names(place_of(url)[1])
         self._me = token_of(self.member)
         self._held: dict[str, Any] = {}
-        mine, admins = rights_of(federation, self.member), rights_of(federation, self.member, admin=True)
-        rights = [*mine["publish"], *admins["publish"], *mine["subscribe"]]
-        self._session = Session(address, url, f"_INBOX.{self._me}", rights)
+        self._session = _session(url, self.member, f"_INBOX.{self._me}")
+        self._places = Places(self._session, self._names, url)
         try:
-            if create:
-                self._found()
-            self._enter()
+            self._enter(create=create)
         except BaseException:
             self._session.close()
             raise
 
     # -- places ------------------------------------------------------------------------------------------------------
 
-    def _found(self) -> None:
-        """Make the streams and the object store that are not there, and require that nobody else uses them."""
-        names, common = self._names, {"storage": "file", "max_age": _KEPT * _SECOND, "discard": "old"}
-        messages = {"subjects": [names.to_all("*"), names.to_one("*", "*")], "retention": "interest"}
-        dead = {"subjects": [names.dead("*")], "retention": "limits", "max_msgs_per_subject": 1000}
-        objects = {"subjects": [f"$O.{names.stream}.C.>", f"$O.{names.stream}.M.>"], "allow_rollup_hdrs": True}
-        for stream, settings in ((names.stream, messages), (names.dead_stream, dead), (names.objects, objects)):
-            if self._ask(f"STREAM.INFO.{stream}", missing_ok=True) is None:
-                self._ask(f"STREAM.CREATE.{stream}", {"name": stream, **common, **settings})
-        found = self._ask(f"CONSUMER.NAMES.{names.stream}", {"offset": 0}) or {}
-        self.require_empty(member_of(token) or token for token in found.get("consumers") or ())
-
-    def _enter(self) -> None:
-        """Open the inbox, and make it where there is none."""
-        info = self._ask(f"CONSUMER.INFO.{self._names.stream}.{self._me}", missing_ok=True)
-        self.existed = info is not None
-        if info is None:
+    def _enter(self, *, create: bool) -> None:
+        """Open the inbox, and make what is missing."""
+        if create:
+            self._places.make_streams()
+            self.require_empty(self._places.members())
+        self.existed = self._places.has_inbox(self._me)
+        if not self.existed:
             try:
-                self._make(self._me)
+                self._places.make_inbox(self._me, self.ack_deadline or 0)
             except TransportError as error:
                 raise TransportError(
                     f"Got no inbox of {self.member!r} at {self.url}: an admin who invites this member again makes it "
@@ -109,46 +94,42 @@ class NatsTransport(Transport):
         self._claims = ClaimCheck(_Bucket(self._session, self._names), self._me, limit=limit, most=self.max_payload)
         self._answers, self._subscription = self._session.run(self._session.subscribe(), "a subject for answers")
 
-    def _make(self, token: str) -> None:
-        settings = {
-            "durable_name": token,
-            "deliver_policy": "new",
-            "ack_policy": "explicit",
-            "ack_wait": int((self.ack_deadline or 0) * _SECOND),
-            "filter_subjects": [self._names.to_all("*"), self._names.to_one(token, "*")],
-        }
-        stream = self._names.stream
-        self._ask(f"CONSUMER.DURABLE.CREATE.{stream}.{token}", {"stream_name": stream, "config": settings})
-
     def _prepare(self, member: str) -> None:
         token = token_of(member)
-        if self._ask(f"CONSUMER.INFO.{self._names.stream}.{token}", missing_ok=True) is None:
-            self._make(token)
+        if not self._places.has_inbox(token):
+            self._places.make_inbox(token, self.ack_deadline or 0)
 
     def _discard(self, member: str) -> None:
-        self._ask(f"CONSUMER.DELETE.{self._names.stream}.{token_of(member)}", missing_ok=True)
+        self._places.remove_inbox(token_of(member))
+
+    @classmethod
+    def provision(cls, url: str, member: str) -> list[str]:
+        """Make streams, object store and the inbox of a founder; return what there is."""
+        cls(url, member, create=True).close()
+        return cls.standing(url)
 
     @classmethod
     def policy(cls, url: str, member: str, *, admin: bool = False) -> str:
         """Return the subjects that a member has to be allowed to publish and subscribe to, as JSON: the least."""
         return json.dumps(rights_of(place_of(url)[1], member, admin=admin), indent=2)
 
+    @classmethod
+    def standing(cls, url: str) -> list[str]:
+        """Return what there is of a federation: streams, object store and the consumers of members."""
+        with _administering(url) as places:
+            return places.listed()
+
+    @classmethod
+    def teardown(cls, url: str) -> list[str]:
+        """Remove all that `standing` lists, with what lies there; nothing of it is anybody else's."""
+        with _administering(url) as places:
+            places.remove_all()
+        return []
+
     @property
     def dead_letters(self) -> int:
         """How many messages were given up, the newest thousand of the last two weeks."""
-        subject = self._names.dead(self._me)
-        info = self._ask(f"STREAM.INFO.{self._names.dead_stream}", {"subjects_filter": subject}, missing_ok=True)
-        subjects = (info or {}).get("state", {}).get("subjects") or {}
-        return int(subjects.get(subject, 0))
-
-    def _ask(self, what: str, body: dict[str, Any] | None = None, *, missing_ok: bool = False) -> dict[str, Any] | None:
-        expected = f"an answer to {what.partition('.symfed')[0]}"
-        try:
-            return self._session.run(self._session.ask(what, body), expected)
-        except ApiError as error:
-            if missing_ok and error.missing:
-                return None
-            raise TransportError(f"Got {error}, from {self.url}, but expected {expected}.") from None
+        return self._places.dead_letters(self._me)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -255,6 +236,22 @@ class NatsTransport(Transport):
             for message in self._held.values():
                 self._session.run(message.nak(), "a message to be taken back")
         self._session.close()
+
+
+def _session(url: str, member: str, inbox: str) -> Session:
+    """Return a connection whose answers come to an inbox, and which names rights as those of this member."""
+    address, federation = place_of(url)
+    mine, admins = rights_of(federation, member), rights_of(federation, member, admin=True)
+    rights = [*mine["publish"], *admins["publish"], *admins["subscribe"]]
+    return Session(address, url, inbox, rights)
+
+
+@contextlib.contextmanager
+def _administering(url: str) -> Iterator[Places]:
+    """Connect as whoever the environment names, whose member's name need not be told."""
+    names = Names(place_of(url)[1])
+    with contextlib.closing(_session(url, "operator", names.answers)) as session:
+        yield Places(session, names, url)
 
 
 class _Bucket:
