@@ -244,7 +244,7 @@ def test_no_credentials_and_no_server(aws_carrier, monkeypatch, tmp_path):
     with pytest.raises(TransportError, match="no credentials from the usual chain of boto3"):
         open_transport(aws_carrier.url, "a")
     monkeypatch.delenv("AWS_PROFILE")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("sklearn_symfed.federation.transports._aws_session._ATTEMPTS", 1)
     for service in ("", "_SQS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL{service}", "http://127.0.0.1:1")
     with pytest.raises(TransportError, match="no connection"):
