@@ -11,7 +11,7 @@ from tests.servers._server import Carrier
 
 pytestmark = pytest.mark.servers
 
-BACK_ENDS = ("dir", "nats", "aws")
+BACK_ENDS = ("dir", "nats", "aws", "azure")
 
 
 @pytest.fixture

@@ -105,13 +105,6 @@ def test_unknown_scheme_lists_the_known():
         assert isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize("scheme", ["azure"])
-def test_a_planned_scheme_is_named_as_such(scheme):
-    """A scheme of a later release says so."""
-    with pytest.raises(SettingError, match=f"{scheme}:// comes with a later release"):
-        open_transport(f"{scheme}://x", "a")
-
-
 def test_third_party_scheme(monkeypatch):
     """An entry point of another package adds a scheme, and is listed."""
     points = EntryPoints([EntryPoint("pigeon", f"{__name__}:Pigeon", url_module.ENTRY_POINTS)])

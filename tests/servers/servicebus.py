@@ -31,14 +31,14 @@ from tests.servers._servicebus_entities import Namespace
 from tests.servers._servicebus_store import Store
 
 KEY_NAME, KEY = "RootManageSharedAccessKey", "c3ltZmVkLW9mLXRoZS10ZXN0cy1rZXktOTQ3MQ=="
+MEMBER_NAME, MEMBER_KEY = "Member", "c3ltZmVkLW9mLWEtbWVtYmVyLWtleS0yODA2"  # may send and receive, and make nothing
 ROOT = Path(__file__).parents[2]
 
 
-def connection_string(port: int, key: str = KEY) -> str:
+def connection_string(port: int, key: str = KEY, name: str = KEY_NAME) -> str:
     """Return what the official clients make a connection of."""
     return (
-        f"Endpoint=sb://localhost:{port};SharedAccessKeyName={KEY_NAME};SharedAccessKey={key};"
-        "UseDevelopmentEmulator=true;"
+        f"Endpoint=sb://localhost:{port};SharedAccessKeyName={name};SharedAccessKey={key};UseDevelopmentEmulator=true;"
     )
 
 
@@ -80,7 +80,7 @@ def require_sdk() -> None:
 
 @pytest.fixture(scope="session")
 def servicebus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceBusServer]:
-    """Yield a namespace with one key, which may do everything."""
+    """Yield a namespace with a key that may do everything, and one of a member."""
     require_sdk()
     server = ServiceBusServer(tmp_path_factory.mktemp("servicebus"))
     server.start()
@@ -98,9 +98,10 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help="keeps the namespace; in memory without")
     arguments = parser.parse_args()
     namespace = Namespace(Store(arguments.file))
-    administration = Administration(namespace, {KEY_NAME: KEY}, Path.cwd())
+    keys = {KEY_NAME: KEY}
+    administration = Administration(namespace, keys, Path.cwd())
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(Broker(namespace, {KEY_NAME: KEY}, administration).serve(arguments.port))
+        asyncio.run(Broker(namespace, {**keys, MEMBER_NAME: MEMBER_KEY}, administration).serve(arguments.port))
 
 
 if __name__ == "__main__":

@@ -19,18 +19,16 @@ __all__ = ["AzureAnswerError", "Session"]
 
 _BUS, _STORAGE = "AZURE_SERVICEBUS_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING"
 _RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.3, "retry_backoff_max": 5}
-_LATE = {"OperationTimeoutError", "ServiceRequestTimeoutError", "ServiceResponseTimeoutError", "TimeoutError"}
-_NOBODY = {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}
 _MISSING = {"MessagingEntityNotFoundError", "ResourceNotFoundError"}
-_UNKNOWN = {"ServiceBusAuthenticationError", "ClientAuthenticationError", "CredentialUnavailableError"}
-_DENIED = {"ServiceBusAuthorizationError", *_UNKNOWN}
+_UNKNOWN = {"ServiceBusAuthenticationError", "ClientAuthenticationError"}
+_DENIED = {"ServiceBusAuthorizationError"}
 _LATE = {"OperationTimeoutError", "ServiceRequestTimeoutError", "ServiceResponseTimeoutError", "TimeoutError"}
 _NOBODY = {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}
 _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 30}
 
 
 class AzureAnswerError(TransportError):
-    """Azure answered that it does not; `missing` says whether because something is not there."""
+    """Azure answered that it does not: because something is `missing`, or whoever asked is `denied` it."""
 
     def __init__(self, message: str, *, missing: bool = False, denied: bool = False) -> None:
         super().__init__(message)
@@ -111,7 +109,7 @@ class Session:
         from azure.storage.blob import ContainerClient
 
         place = self.place
-        settings = {"retry_total": 3, "initial_backoff": 0.3, "increment_base": 2, **_TIMEOUTS}
+        settings: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0.3, "increment_base": 2, **_TIMEOUTS}
         with self.translated("credentials of the storage account"):
             if self._storage_string is not None:
                 client = ContainerClient.from_connection_string(self._storage_string, place.container, **settings)
