@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -25,6 +26,10 @@ _DENIED = {"ServiceBusAuthorizationError"}
 _LATE = {"OperationTimeoutError", "ServiceRequestTimeoutError", "ServiceResponseTimeoutError", "TimeoutError"}
 _NOBODY = {"ServiceRequestError", "ServiceResponseError", "ServiceBusConnectionError", "OSError"}
 _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 30}
+
+_sdk_log, _unheard = logging.getLogger("azure"), logging.NullHandler()
+"""What the SDKs log of failures is told by errors here: it goes to handlers of the application, if any, and not to
+standard error."""
 
 
 class AzureAnswerError(TransportError):
@@ -59,8 +64,9 @@ class Session:
         self.place = place
         self._url = url
         self._open = contextlib.ExitStack()
-        self._bus_string = os.environ.get(_BUS)
-        self._storage_string = os.environ.get(_STORAGE)
+        _sdk_log.addHandler(_unheard)
+        self._bus_string = os.environ.get(_BUS) or None
+        self._storage_string = os.environ.get(_STORAGE) or None
         self._check_namespace()
 
     def _check_namespace(self) -> None:

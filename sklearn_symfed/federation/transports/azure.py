@@ -176,11 +176,11 @@ class AzureTransport(Transport):
 
     def _receive(self, limit: int) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        room, wait = _MOST_BYTES, self._wait
-        while len(deliveries) < limit and room > 0:
-            messages, wait = self._pull(min(limit - len(deliveries), _AT_ONCE), wait), _SHORTEST_WAIT
-            if not messages:
-                break
+        room, wait, there_is_more = _MOST_BYTES, self._wait, True
+        while len(deliveries) < limit and room > 0 and there_is_more:
+            most = min(limit - len(deliveries), _AT_ONCE)
+            messages, wait = self._pull(most, wait), _SHORTEST_WAIT
+            there_is_more = len(messages) == most
             for message in messages:
                 data = self._opened(message)
                 if data is not None:
