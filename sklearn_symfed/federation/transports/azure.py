@@ -29,7 +29,7 @@ _log = logging.getLogger("sklearn_symfed")
 
 _LONGEST_FRAME = 200 * 2**10
 _MOST_BYTES = 64 * 2**20
-_AT_ONCE = 100
+_AT_ONCE, _LOOKED_AT = 10, 100
 _SENDER = "from"
 """The property of a message that holds its sender's token."""
 _SHORTEST_WAIT = 0.01
@@ -154,7 +154,7 @@ class AzureTransport(Transport):
         """How many messages were set aside and still lie there, as far as this end has looked."""
         with self._session.translated("dead letters"):
             while True:
-                found = self._dead.peek_messages(_AT_ONCE, sequence_number=self._next_dead)
+                found = self._dead.peek_messages(_LOOKED_AT, sequence_number=self._next_dead)
                 if not found:
                     return self._n_dead
                 self._n_dead += len(found)
