@@ -156,7 +156,7 @@ def test_what_is_made(carrier, servicebus):
         a.prepare("b")
     topic, inbox = there.topic(place.topic), there.subscription(place.topic, place.inbox("b"))
     kept = timedelta(days=14)
-    assert topic.settings == Settings(time_to_live=kept, duplicate_detection=True)
+    assert topic.settings == Settings(time_to_live=kept, duplicate_detection=True, extra={"MaxSizeInMegabytes": "5120"})
     assert inbox.settings == Settings(lock_duration=timedelta(minutes=5), max_delivery_count=5, time_to_live=kept)
     assert there.rules(place.topic, inbox.name) == [
         Rule("to_all", Correlation(to="*")),

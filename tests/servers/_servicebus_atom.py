@@ -51,6 +51,7 @@ _FLAGS = {
     "DeadLetteringOnMessageExpiration": "dead_lettering_on_expiration",
 }
 _COUNTS = {"MaxDeliveryCount": "max_delivery_count"}
+_KEPT = {"MaxSizeInMegabytes"}  # and given back, not heeded
 _READ_ONLY = {"MessageCount", "SizeInBytes"}
 _OF_KIND = {
     "topic": {"DefaultMessageTimeToLive", "DuplicateDetectionHistoryTimeWindow", "RequiresDuplicateDetection"},
@@ -85,6 +86,9 @@ def _settings(kind: str, description: ET.Element) -> Settings:
         tag, text = element.tag.removeprefix(f"{{{BUS}}}"), element.text or ""
         if tag in _READ_ONLY:
             continue
+        if kind == "topic" and tag in _KEPT:
+            found["extra"] = {**found.get("extra", {}), tag: text}
+            continue
         if tag not in _OF_KIND[kind]:
             raise NotSupported(f"{tag} of a {kind}")
         if tag in _SPANS:
@@ -112,6 +116,8 @@ def _description(namespace: Namespace, entity: Entity) -> ET.Element:
             value = getattr(entity.settings, name)
             text = isodate.duration_isoformat(value) if tag in _SPANS else str(value).lower()
             ET.SubElement(element, f"{{{BUS}}}{tag}").text = text
+    for tag, text in entity.settings.extra.items():
+        ET.SubElement(element, f"{{{BUS}}}{tag}").text = text
     counts = namespace.counts(entity.path)
     if entity.kind == "subscription":
         ET.SubElement(element, f"{{{BUS}}}MessageCount").text = str(counts.active + counts.dead_letters)

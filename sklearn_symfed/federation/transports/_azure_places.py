@@ -20,6 +20,8 @@ _KEPT = timedelta(days=14)
 """So long a message waits for whoever does not read; it is no dead letter afterwards, but gone."""
 _REPEATED = timedelta(minutes=10)
 """So long a topic knows the messages that it has: the SDK repeats what was not confirmed for some seconds."""
+_MEGABYTES = 5 * 1024
+"""So much may wait in a topic, in all its subscriptions: what the Standard tier can hold.  A full one takes nothing."""
 _TRIES = 5
 _LONGEST_LOCK = 300.0
 _DEFAULT_RULE = "$Default"
@@ -65,6 +67,7 @@ class Places:
                 "create_topic",
                 self._place.topic,
                 default_message_time_to_live=_KEPT,
+                max_size_in_megabytes=_MEGABYTES,
                 requires_duplicate_detection=True,
                 duplicate_detection_history_time_window=_REPEATED,
             )
