@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,15 @@ def test_roles():
         "Storage Blob Data Contributor": container,
     }
     assert [each["role"] for each in admin] == ["Azure Service Bus Data Owner", "Storage Blob Data Contributor"]
+
+
+def test_the_roles_in_the_docs_are_these():
+    """The roles that the docs print are those of a member, and the commands of its page name the same place."""
+    page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text("utf-8")
+    (block,) = re.findall(r"### Roles of Azure\n.*?```json\n(.*?)```", page, flags=re.DOTALL)
+    url = "azure://acme.servicebus.windows.net/flights?blobs=acmeblobs/flights"
+    assert f'symfed policy "{url}" --member south' in page
+    assert block.rstrip("\n") == AzureTransport.policy(url, "south")
 
 
 # -- places ----------------------------------------------------------------------------------------------------------
