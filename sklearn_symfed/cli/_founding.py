@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ from sklearn_symfed.exceptions import StillWaitingError
 
 __all__ = ["contract", "create", "invite", "join", "leave", "promote", "recover", "remove", "resume", "rotate"]
 
+_LONGEST_SHOWN = 200
 _OWN_FINGERPRINT = "This node's fingerprint is {}; compare it with what the admin sees."
 
 
@@ -137,8 +139,10 @@ def join(
 
     Example: symfed join south.invite --home south --wait 5m
     """
-    if str(invitation) != "-" and not invitation.is_file():
-        raise typer.BadParameter(f"{str(invitation)!r} is no file.", param_hint="INVITE")
+    name = str(invitation)
+    if name != "-" and not os.path.isfile(name):  # noqa: PTH113 - which takes the text of an invite for no file, too
+        shown = repr(name) if len(name) <= _LONGEST_SHOWN else f"A text of {len(name)} letters"
+        raise typer.BadParameter(f"{shown} is no file; expected one that holds the invite.", param_hint="INVITE")
     text = read_text(invitation)
     code = secret("Code", "SYMFED_CODE", code_file)
     with opened(home, create=True) as node:

@@ -150,6 +150,7 @@ def test_an_invite_comes_from_a_file_or_from_stdin(pair, tmp_path):
     shown = symfed("invite", "west", "--home", north, "--code-to", tmp_path / "code").stdout
     given = ["--code-file", tmp_path / "code", "--home", tmp_path / "west"]
     symfed("join", tmp_path / "none", *given, code=2)
+    assert "letters is no file" in symfed("join", shown.split()[1], *given, code=2).stderr
     symfed("join", "-", *given, code=3, input=shown)
     assert "admitted 'west'" in symfed("pulse", "--home", north).stdout
 
