@@ -188,7 +188,7 @@ def test_the_policy_in_the_docs_is_that():
     """The policy that the docs print is that of a member, and is printed without a request."""
     require_sdk()
     page = (Path(__file__).parents[2] / "docs" / "transports.md").read_text("utf-8")
-    (block,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    (block,) = re.findall(r"### Roles\n.*?```json\n(.*?)```", page, flags=re.DOTALL)
     url = "aws://eu-central-1/flights?bucket=flights-symfed&account=123456789012"
     assert json.loads(block) == json.loads(AwsTransport.policy(url, "south"))
 

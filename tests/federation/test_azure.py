@@ -277,7 +277,7 @@ def test_no_credentials_and_no_server(carrier, monkeypatch):
     from azure.identity import EnvironmentCredential  # of the chain that is usual, what asks nobody else
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", EnvironmentCredential)
-    with pytest.raises(TransportError, match="credentials that Azure does not take"):
+    with pytest.raises(TransportError, match="neither a connection string nor what Default"):
         open_transport(carrier.url, "a")
 
 

@@ -165,6 +165,8 @@ class Session:
         missing, denied = bool(kinds & _MISSING) or status == 404, bool(kinds & _DENIED) or status in {401, 403}
         if missing:
             reason = "no such place"
+        elif "ClientAuthenticationError" in kinds and status is None:
+            reason = "no credentials (neither a connection string nor what DefaultAzureCredential finds)"
         elif kinds & _UNKNOWN:
             reason = f"credentials that Azure does not take ({type(error).__name__})"
         elif denied:
