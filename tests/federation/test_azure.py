@@ -178,6 +178,29 @@ def test_what_the_sdk_sends_again_comes_once(carrier):
         assert [delivery.data for delivery in b.receive()] == [b"x"]
 
 
+def test_links_stay_open(carrier, monkeypatch):
+    """Opening a link takes a second at Azure: an end opens three, whatever it does, and the third when it is asked."""
+    from azure.servicebus import ServiceBusClient
+
+    opened = []
+
+    def counted(opening, client, *names, **settings):
+        opened.append(names)
+        return opening(client, *names, **settings)
+
+    for name in ("get_subscription_receiver", "get_topic_sender"):
+        opening = getattr(ServiceBusClient, name)
+        monkeypatch.setattr(ServiceBusClient, name, functools.partialmethod(functools.partial(counted, opening)))
+    place = place_of(carrier.url)
+    with AzureTransport(carrier.url, "a") as a:
+        for _ in range(3):
+            a.publish(b"x")
+            assert drain(a, patience=1) == []
+        assert opened == [(place.topic, place.inbox("a")), (place.topic,)]
+        assert (a.dead_letters, a.dead_letters) == (0, 0)
+    assert len(opened) == 3
+
+
 def test_what_came_before_the_rules_were_set_is_passed_over(carrier, servicebus):
     """A message to somebody else that the rule of a new subscription let in is taken out, and not read."""
     place = place_of(carrier.url)

@@ -206,6 +206,13 @@ def test_who_may_not_make_is_told(carrier, servicebus, monkeypatch):
 
 
 @pytest.mark.servers
+def test_a_place_without_a_federation_is_called_so(carrier):
+    """Whoever opens what nobody founded, or what was taken down, is told."""
+    with pytest.raises(TransportError, match=r"Got no topic 'symfed_.* expected a federation that was founded there"):
+        open_transport(carrier.url, "a")
+
+
+@pytest.mark.servers
 def test_a_federation_is_provisioned_and_taken_down_from_a_shell(carrier):
     """The commands make, list and remove, ask before they remove, and print roles."""
     cli = pytest.importorskip("sklearn_symfed.cli._app")

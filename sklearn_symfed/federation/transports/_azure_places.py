@@ -83,6 +83,10 @@ class Places:
         """
         topic, inbox = self._place.topic, self._place.inbox(member)
         if not self.has_inbox(member):
+            if not self._has_topic():
+                raise AzureAnswerError(
+                    f"Got no topic {topic!r}, but expected a federation that was founded there.", missing=True
+                )
             self._make(
                 "create_subscription",
                 topic,
