@@ -49,6 +49,7 @@ def test_what_a_url_says():
         "azure://acme.servicebus.windows.net",
         "azure://acme.servicebus.windows.net/flights",
         "azure:///flights?blobs=acmeblobs/symfed",
+        "azure://[acme/flights?blobs=acmeblobs/symfed",
         URL.replace("flights", "Flights"),
         URL.replace("flights", "a_b"),
         URL.replace("flights", "-a"),

@@ -1,30 +1,32 @@
 """What things of a federation are called at AWS, and what a URL says.
 
-Owns the names of topic, queues and objects, the tokens that stand for members, and ARNs.
+Owns the names of topic, queues and objects, and ARNs.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+import string
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlsplit
 
-from sklearn_symfed.exceptions import SettingError
-from sklearn_symfed.federation._names import check_name
+from sklearn_symfed.federation.transports._cloud_names import Shape, Tokens
 
 __all__ = ["Names", "Place", "member_of", "place_of", "token_of"]
 
-_FEDERATION = re.compile(r"[a-z0-9-]{1,24}", re.ASCII)
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII)
-_OPTIONS = {
-    "bucket": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII),
-    "account": re.compile(r"[0-9]{12}", re.ASCII),
-    "wait": re.compile(r"1?[0-9]|20", re.ASCII),
-}
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
-_LONGEST, _SHOWN = 43, 9
-_ESCAPED = re.compile(r"(?:[A-Za-z0-9-]|_[0-9a-f]{2})+", re.ASCII)
+_URL = Shape(
+    "aws",
+    place=re.compile(r"[a-z]{2,}(-[a-z0-9]+)+", re.ASCII),
+    federation=re.compile(r"[a-z0-9-]{1,24}", re.ASCII),
+    options={
+        "bucket": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII),
+        "account": re.compile(r"[0-9]{12}", re.ASCII),
+        "wait": re.compile(r"1?[0-9]|20", re.ASCII),
+    },
+    expected="aws://region/federation?bucket=name, with a federation of at most 24 small letters, digits and -, and, "
+    "if wanted, &account=123456789012 and &wait=seconds; credentials come from the usual chain of boto3",
+)
+_TOKENS = Tokens(string.ascii_letters + string.digits + "-")
+token_of, member_of = _TOKENS.of, _TOKENS.member
 
 
 class Place(NamedTuple):
@@ -93,30 +95,6 @@ class Names(NamedTuple):
         return f"arn:{self.partition}:s3:::{self.bucket}" + (f"/{self.objects}{pattern}" if pattern else "")
 
 
-def token_of(member: str) -> str:
-    """Return a member's name in letters, digits, ``-`` and ``_``: as it is, escaped, or, if that is long, hashed.
-
-    Two names never have one token: what is hashed holds two underscores in a row, and what is escaped does not.
-    """
-    data = check_name(member).encode()
-    escaped = "".join(chr(byte) if byte in _PLAIN else f"_{byte:02x}" for byte in data)
-    if len(escaped) <= _LONGEST:
-        return escaped
-    return f"{escaped[:_SHOWN]}__{hashlib.sha256(data).hexdigest()[:32]}"
-
-
-def member_of(token: str) -> str | None:
-    """Return the member whose token this is; None if it cannot be told, or is nobody's."""
-    if not _ESCAPED.fullmatch(token):
-        return None
-    try:
-        data = re.sub(rb"_(..)", lambda escaped: bytes([int(escaped[1], 16)]), token.encode())
-        member = data.decode()
-        return member if token_of(member) == token else None
-    except (UnicodeDecodeError, SettingError):
-        return None
-
-
 def place_of(url: str) -> Place:
     """Return what a URL says.
 
@@ -125,19 +103,5 @@ def place_of(url: str) -> Place:
     SettingError
         If it names no region, federation or bucket, or holds what is none of these; a credential is not repeated.
     """
-    parts = urlsplit(url)
-    federation = parts.path.removeprefix("/")
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    options = dict(pairs)
-    wrong = parts.scheme != "aws" or parts.fragment or len(options) != len(pairs)
-    wrong = wrong or not _REGION.fullmatch(parts.netloc) or not _FEDERATION.fullmatch(federation)
-    if wrong or any(name not in _OPTIONS or not _OPTIONS[name].fullmatch(value) for name, value in pairs):
-        options = {}
-    if "bucket" not in options:
-        shown = "aws://..." if "@" in url or set(dict(pairs)) - _OPTIONS.keys() else url
-        raise SettingError(
-            f"Got transport URL {shown!r}, but expected aws://region/federation?bucket=name, with a federation of at "
-            "most 24 small letters, digits and -, and, if wanted, &account=123456789012 and &wait=seconds; credentials "
-            "come from the usual chain of boto3."
-        )
-    return Place(parts.netloc, federation, options["bucket"], options.get("account", ""), int(options.get("wait", "1")))
+    region, federation, options = _URL.read(url)
+    return Place(region, federation, options["bucket"], options.get("account", ""), int(options.get("wait", "1")))
