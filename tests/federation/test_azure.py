@@ -124,12 +124,14 @@ def as_member(servicebus, monkeypatch):
     monkeypatch.setenv(BUS, connection_string(servicebus.port, MEMBER_KEY, MEMBER_NAME))
 
 
-def test_a_member_needs_no_right_to_make_anything(carrier, servicebus, monkeypatch):
-    """Who was invited reads and writes by its own key; who was not learns who can help."""
+@pytest.mark.parametrize("of_the_topic", [False, True])
+def test_a_member_needs_no_right_to_make_anything(carrier, servicebus, monkeypatch, of_the_topic):
+    """Who was invited reads and writes by its own key, of namespace or topic; who was not learns who can help."""
     with AzureTransport(carrier.url, "a") as a:
         assert a.existed
         a.prepare("b")
-        monkeypatch.setenv(BUS, connection_string(servicebus.port, MEMBER_KEY, MEMBER_NAME))
+        entity = f"EntityPath={place_of(carrier.url).topic};" if of_the_topic else ""
+        monkeypatch.setenv(BUS, connection_string(servicebus.port, MEMBER_KEY, MEMBER_NAME) + entity)
         with AzureTransport(carrier.url, "b") as b, AzureTransport(carrier.url, "c") as c:
             assert b.existed is None
             for data in (b"small", b"large" * 50_000):
