@@ -67,7 +67,7 @@ class AzureTransport(Transport):
     ) -> None:
         super().__init__(url, member, max_payload=max_payload)
         place = place_of(url)
-        self.ack_deadline = ack_deadline
+        self.ack_deadline = self._seconds = ack_deadline
         self._wait = max(place.wait, _SHORTEST_WAIT)
         self._me = token_of(self.member)
         self._held: dict[str, tuple[Any, bytes]] = {}
@@ -96,7 +96,7 @@ class AzureTransport(Transport):
             Container(self._session).make()
         self.existed = self._places.has_inbox(self._me)
         if self.existed is False:
-            self._places.make_inbox(self._me, self.ack_deadline or 0)
+            self._places.make_inbox(self._me, self._seconds)
         return self._receiver()
 
     def _receiver(self, **settings: Any) -> Any:
@@ -117,7 +117,7 @@ class AzureTransport(Transport):
         return self._receiver(sub_queue=ServiceBusSubQueue.DEAD_LETTER)
 
     def _prepare(self, member: str) -> None:
-        self._places.make_inbox(token_of(member), self.ack_deadline or 0)
+        self._places.make_inbox(token_of(member), self._seconds)
 
     def _discard(self, member: str) -> None:
         self._places.remove_inbox(token_of(member))
