@@ -40,7 +40,7 @@ def policy(
 ) -> None:
     """Print the rights that a member needs at a carrier, and no more, in the carrier's own language.
 
-    Example: symfed policy "aws://eu-central-1/flights?bucket=flights-symfed" --member south
+    Example: symfed policy "aws://eu-central-1/flights?bucket=flights-symfed&account=123456789012" --member south
     """
     typer.echo(_carrier(url).policy(url, member, admin=admin))
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import re
+import ssl
+import time
+import urllib.error
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +20,9 @@ from sklearn_symfed.federation.transports._azure_names import member_of, place_o
 from sklearn_symfed.federation.transports.azure import AzureTransport
 from sklearn_symfed.testing._transports import drain
 from tests.servers._servicebus_entities import Correlation, Rule, Settings
+from tests.servers._servicebus_tokens import signature
 from tests.servers.azure import new_url
-from tests.servers.servicebus import KEY, MEMBER_KEY, MEMBER_NAME, connection_string
+from tests.servers.servicebus import KEY, KEY_NAME, MEMBER_KEY, MEMBER_NAME, connection_string
 
 URL = "azure://acme.servicebus.windows.net/flights?blobs=acmeblobs/symfed"
 
@@ -232,3 +237,41 @@ def test_a_federation_is_provisioned_and_taken_down_from_a_shell(carrier):
     assert AzureTransport.standing(url) == there
     assert "Removed" in symfed("teardown", url, "--yes")
     assert AzureTransport.standing(url) in ([], ["container symfed-tests"])
+
+
+# -- what stands in for administration -------------------------------------------------------------------------------
+
+
+TOPIC = "<TopicDescription xmlns='http://schemas.microsoft.com/netservices/2010/10/servicebus/connect'>{}</TopicDescription>"
+ENTRY = "<entry xmlns='http://www.w3.org/2005/Atom'><content type='application/xml'>{}</content></entry>"
+
+
+@pytest.mark.servers
+def test_the_stand_in_is_strict(servicebus):
+    """It refuses what is not signed, has no version, is malformed, or sets what it does not heed, and makes nothing."""
+    name = f"strict-{servicebus.port}"
+    trusted = ssl.create_default_context(cafile=servicebus.authority)
+
+    def status(body, query="?api-version=2021-05", key=KEY, **headers):
+        url = f"https://localhost:{servicebus.port}/{name}"
+        token = signature(url, KEY_NAME, key, int(time.time()) + 60)
+        request = urllib.request.Request(url + query, body.encode(), {"Authorization": token, **headers}, method="PUT")
+        try:
+            with urllib.request.urlopen(request, context=trusted, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+
+    plain = ENTRY.format(TOPIC.format(""))
+    assert status(plain, key=MEMBER_KEY) == 401
+    assert status(plain, Authorization="") == 401
+    assert status(plain, query="") == 400
+    assert status("<entry>") == 400
+    assert status(ENTRY.format("")) == 400
+    assert status(ENTRY.format(TOPIC.format("<EnablePartitioning>true</EnablePartitioning>"))) == 400
+    assert status(plain, **{"If-Match": "*"}) == 404
+    assert name not in {topic.name for topic in servicebus.namespace.topics()}
+    assert status(plain) == 201
+    assert status(plain) == 409
+    assert status(plain, **{"If-Match": "*"}) == 200
